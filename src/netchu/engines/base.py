@@ -1,0 +1,90 @@
+"""The engine's contract: what an array library must offer so that netchu can learn on it.
+
+An engine is a set of array functions (the closed list below) and five methods.  Everything above this floor is
+written once, against `xp` (see `netchu.engines`), and runs on every engine.  To add one, see CONTRIBUTING.md.
+
+Limits: arrays live on one device; the functions of `FUNCTIONS` must not mutate their arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+Array: TypeAlias = Any
+"""An array of the current engine (`numpy.ndarray`, `jax.Array`, a tracer ...); Python scalars count where noted."""
+
+Shape: TypeAlias = tuple[int, ...]
+
+# Names and meanings are those of the Python Array API standard 2024.12, so that a conforming library fits as it is.
+STANDARD_FUNCTIONS = (
+    "abs all any arange argmax argmin argsort astype broadcast_to clip concat cos equal exp expand_dims expm1 "
+    "floor full greater greater_equal isfinite isnan less less_equal log log1p logical_and logical_not logical_or "
+    "matmul matrix_transpose max maximum mean min minimum not_equal ones permute_dims pow prod reshape round sign "
+    "sin sqrt square squeeze stack sum take tanh where zeros ones_like zeros_like"
+).split()
+
+# What learning needs beside the standard; every engine writes these itself.
+EXTRA_FUNCTIONS = {
+    "erf": "erf(x): the error function, elementwise",
+    "random_normal": "random_normal(seed, stream, step, shape): float32 standard normal, a pure function of all four",
+    "random_uniform": "random_uniform(seed, stream, step, shape): float32 in [0, 1), a pure function of all four",
+    "scatter_add": "scatter_add(size, positions, values): zeros (size,), each value added at its position; "
+    "positions and values have shape (n,), positions may repeat",
+    "top_k": "top_k(x, k): the k largest values along the last axis and their indices, largest first",
+}
+
+FUNCTIONS = (*STANDARD_FUNCTIONS, *EXTRA_FUNCTIONS)
+
+
+class Boxed(Protocol):
+    """Anything that holds one array in `.array`: a `netchu.Variable` seen from this floor."""
+
+    array: Array
+
+
+class Engine:
+    """One array library behind netchu.  Subclasses set `name` and fill `functions`.
+
+    Attributes:
+        name: what `netchu.set_engine` and `NETCHU_ENGINE` call it.
+        functions: the closed list `FUNCTIONS`, name -> function; loaded into `xp` when the engine is set.
+    """
+
+    name: str = ""
+    functions: dict[str, Callable[..., Any]]
+
+    def asarray(self, value: object, dtype: str | None = None) -> Array:
+        """`value` (NumPy array, list, number, or array of this engine) as an array of this engine."""
+        raise NotImplementedError
+
+    def to_numpy(self, array: Array) -> np.ndarray:
+        """The values on the host.  Raises EngineError while a step is being traced: there are none yet."""
+        raise NotImplementedError
+
+    def is_traced(self, array: Array) -> bool:
+        """True while a compiler traces a step and `array` stands for a value that does not exist yet."""
+        raise NotImplementedError
+
+    def compile(self, step: Callable[..., Any], variables: Mapping[str, Boxed]) -> Callable[..., Any]:
+        """Compile `step(*arrays) -> arrays` as a pure function of `variables` and its arguments.
+
+        Every Variable's array becomes an argument and a result: while tracing the boxes hold tracers, afterwards the
+        old arrays are put back (also after an exception), and each call writes the new arrays into the boxes.  New
+        values in a box, a learning rate for example, take effect without compiling again; a new shape compiles anew.
+        """
+        raise NotImplementedError
+
+    def holds(self, variable: Boxed) -> bool:
+        """False if a step is being traced that does not carry `variable`: its value would be frozen or leak."""
+        return True
+
+    def threads(self) -> int:
+        """How many threads one large product uses: two counts give different last bits, so runs record it."""
+        raise NotImplementedError
+
+    def version(self) -> str:
+        """The library's version, for the record."""
+        raise NotImplementedError

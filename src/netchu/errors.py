@@ -1,0 +1,74 @@
+"""Exceptions, and the one sentence form of every message: where, expected, got, what to do.
+
+Each class also derives from the built-in exception that a Keras user would catch (`ValueError`, `FileNotFoundError`
+...), so that existing `except` clauses keep working.  Nothing else of netchu is imported here.
+"""
+
+
+class NetchuError(Exception):
+    """Base of every error that netchu raises on purpose; the command line prints it without a traceback."""
+
+
+class UsageError(NetchuError, ValueError):
+    """An argument, a name or a call order is wrong: the sentence shows what would be right."""
+
+
+class ShapeError(UsageError):
+    """Array shapes do not fit each other or the layer that received them."""
+
+
+class DataError(NetchuError, ValueError):
+    """The data handed over is unusable: labels out of range, NaN in x, an unreadable image, a damaged IDX file."""
+
+
+class DataNotFoundError(NetchuError, FileNotFoundError):
+    """A named file or folder does not exist or does not hold what it should."""
+
+
+class ModelFileError(NetchuError, ValueError):
+    """A model file is truncated, of another kind, hostile, or does not fit its own architecture."""
+
+
+class MissingExtraError(NetchuError, ImportError):
+    """An optional library is not installed: the sentence ends with the pip line that installs it."""
+
+
+class EngineError(NetchuError, RuntimeError):
+    """Tensors of two engines met, or a value was asked for that does not exist while a step is being compiled."""
+
+
+class TapeError(NetchuError, RuntimeError):
+    """The gradient tape was used in a way that would give wrong or no gradients."""
+
+
+class TrainingError(NetchuError, ArithmeticError):
+    """Training cannot go on: the loss is NaN or infinite.  The model holds the weights of the step before."""
+
+
+def sentence(where: str, *, expected: str, got: str, do: str = "") -> str:
+    """Compose an error message: where it happened, what was expected, what came (name=value), and what to do.
+
+    Args:
+        where: the public function, class or layer that the user called or named, e.g. `"Dense"`.
+        expected: what would have been right, e.g. `"units to be a positive integer"`.
+        got: the offending value with its name, e.g. `"units=0"`.
+        do: the mend, when it is known, e.g. `"write Dense(10)"`.
+
+    Returns:
+        One or two sentences on one line.
+
+    Example:
+        >>> sentence("Dense", expected="units to be a positive integer", got="units=0")
+        'Dense: expected units to be a positive integer. Got: units=0.'
+    """
+    message = f"{where}: expected {expected}. Got: {got}."
+    return f"{message} {do}" if do else message
+
+
+def choices(kind: str, given: object, known: list[str]) -> str:
+    """The message for an unknown name: lists the right ones, closest first in a hint when there is one."""
+    import difflib
+
+    close = difflib.get_close_matches(str(given).lower(), [name.lower() for name in known], n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return f"Could not interpret {kind} identifier: {given!r}. Known: {', '.join(sorted(known))}.{hint}"

@@ -1,0 +1,336 @@
+"""Reverse-mode differentiation: Tensor, Variable and GradientTape.
+
+    w = Variable([[2.0]])
+    with GradientTape() as tape:
+        loss = ops.mean((x @ w) ** 2)
+    gradient = tape.gradient(loss, w)
+
+While a tape is open, each operation (`netchu.ops`) leaves a record: its inputs, its output, and one function for each
+input that turns the gradient at the output into the gradient at that input.  Back-propagation is the walk over the
+records in reverse (`GradientTape.gradient`, twenty lines).  Nothing here knows an operation or an array library.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeAlias
+
+import numpy as np
+
+from netchu import engines
+from netchu.engines import Array, Shape, xp
+from netchu.errors import EngineError, TapeError, UsageError, sentence
+
+P = ParamSpec("P")
+Derivative: TypeAlias = Callable[[Array], Array]
+Result: TypeAlias = tuple[Array, tuple[Derivative | None, ...]]
+
+operations: dict[str, Callable[..., Tensor]] = {}
+"""Every operation by name, filled by `@operation`: what `a + b` looks up, and what the gradient checker goes through."""
+
+
+class Tensor:
+    """An immutable array of the current engine, of any shape, that a tape can follow.
+
+    Args:
+        value: number, nested list, NumPy array, or array of the engine.  Python floats become float32.
+        dtype: e.g. `"float32"`; None keeps the value's own.
+
+    Attributes:
+        array: the engine's own array.
+        logits: for the output of softmax or sigmoid, the Tensor it was made from; else None.
+    """
+
+    __slots__ = ("__weakref__", "array", "engine", "logits")
+    __array_ufunc__ = None  # so that `numpy_array * tensor` asks the Tensor
+
+    def __init__(self, value: object, dtype: str | None = None) -> None:
+        self.engine = engines.current()
+        self.array: Array = to_array(value, dtype)
+        self.logits: Tensor | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """The length of each axis."""
+        return tuple(self.array.shape)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.array.shape)
+
+    @property
+    def dtype(self) -> str:
+        """The name of the element type: `"float32"`, `"int64"`, `"bool"` ..."""
+        return str(self.array.dtype).rpartition(".")[2]
+
+    def numpy(self) -> np.ndarray:
+        """The values as a NumPy array.  Raises EngineError while a compiler traces: there are no values yet."""
+        return self.engine.to_numpy(self.array)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def item(self) -> float:
+        """The only element, as a Python number."""
+        return self.numpy().item()  # type: ignore[no-any-return]
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    __index__ = __int__
+
+    def __bool__(self) -> bool:
+        return bool(self.numpy())
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise UsageError(sentence("len(tensor)", expected="at least one axis", got="shape=()"))
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        values = "traced" if self.engine.is_traced(self.array) else np.array2string(self.numpy(), threshold=8)
+        return f"{type(self).__name__}({values}, shape={self.shape}, dtype={self.dtype})"
+
+    __hash__ = object.__hash__  # == is elementwise; a Tensor as a key means this very one
+
+    # fmt: off
+    def __add__(self, other: Any) -> Tensor: return operations["add"](self, other)
+    def __radd__(self, other: Any) -> Tensor: return operations["add"](other, self)
+    def __sub__(self, other: Any) -> Tensor: return operations["subtract"](self, other)
+    def __rsub__(self, other: Any) -> Tensor: return operations["subtract"](other, self)
+    def __mul__(self, other: Any) -> Tensor: return operations["multiply"](self, other)
+    def __rmul__(self, other: Any) -> Tensor: return operations["multiply"](other, self)
+    def __truediv__(self, other: Any) -> Tensor: return operations["divide"](self, other)
+    def __rtruediv__(self, other: Any) -> Tensor: return operations["divide"](other, self)
+    def __pow__(self, other: Any) -> Tensor: return operations["power"](self, other)
+    def __rpow__(self, other: Any) -> Tensor: return operations["power"](other, self)
+    def __matmul__(self, other: Any) -> Tensor: return operations["matmul"](self, other)
+    def __rmatmul__(self, other: Any) -> Tensor: return operations["matmul"](other, self)
+    def __neg__(self) -> Tensor: return operations["negative"](self)
+    def __abs__(self) -> Tensor: return operations["absolute"](self)
+    def __getitem__(self, key: Any) -> Tensor: return operations["get_item"](self, key)
+    def __eq__(self, other: Any) -> Tensor: return operations["equal"](self, other)  # type: ignore[override]
+    def __ne__(self, other: Any) -> Tensor: return operations["not_equal"](self, other)  # type: ignore[override]
+    def __lt__(self, other: Any) -> Tensor: return operations["less"](self, other)
+    def __le__(self, other: Any) -> Tensor: return operations["less_equal"](self, other)
+    def __gt__(self, other: Any) -> Tensor: return operations["greater"](self, other)
+    def __ge__(self, other: Any) -> Tensor: return operations["greater_equal"](self, other)
+    # fmt: on
+
+
+class Variable(Tensor):
+    """A Tensor whose value can be assigned: a weight, an optimizer's slot, a counter.
+
+    Args:
+        value: the first value; its shape and dtype stay.
+        dtype: e.g. `"float32"`; None keeps the value's own.
+        trainable: whether an open tape watches it by itself.
+        name: for messages, files and summaries.
+    """
+
+    __slots__ = ("name", "trainable")
+
+    def __init__(
+        self, value: object, dtype: str | None = None, *, trainable: bool = True, name: str = "variable"
+    ) -> None:
+        super().__init__(value, dtype)
+        self.trainable = trainable
+        self.name = name
+
+    def assign(self, value: object) -> Variable:
+        """Replace the value; the shape must be the same.  Raises UsageError if it is not."""
+        array = to_array(value, self.dtype)
+        if tuple(array.shape) != self.shape:
+            raise UsageError(
+                sentence(f"{self.name}.assign", expected=f"shape {self.shape}", got=f"shape={tuple(array.shape)}")
+            )
+        if not self.engine.holds(self):
+            raise EngineError(
+                f"The compiled step assigns to the variable {self.name!r}, which the model does not hold: expected "
+                "an attribute of the model, a layer, a metric or the optimizer. Store it as one before compile()."
+            )
+        self.array = array
+        return self
+
+    def assign_add(self, value: Any) -> Variable:
+        """Add to the value."""
+        return self.assign(self.array + unwrap(value))
+
+    def assign_sub(self, value: Any) -> Variable:
+        """Subtract from the value."""
+        return self.assign(self.array - unwrap(value))
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Record:
+    """One operation on a tape: what went in, what came out, and how a gradient goes back."""
+
+    operation: str
+    inputs: tuple[Any, ...]
+    values: tuple[Array, ...]  # the inputs' arrays at that moment; a Variable may since have been assigned
+    output: Tensor
+    derivatives: tuple[Derivative | None, ...]
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(str(tuple(getattr(value, "shape", ()))) for value in self.values)
+        return f"{self.operation}({shapes}) -> {self.output.shape}"
+
+
+class GradientTape:
+    """Records operations on trainable Variables and watched Tensors, and walks them backwards.
+
+        with GradientTape() as tape:
+            loss = ...
+        gradients = tape.gradient(loss, weights)
+
+    The records stay as long as the tape does: `tape.records` lists them, and `gradient` may be called again.  One tape
+    is current in a thread at a time.
+
+    Args:
+        watch_accessed_variables: whether trainable Variables are watched by themselves.
+    """
+
+    def __init__(self, *, watch_accessed_variables: bool = True) -> None:
+        self.records: list[Record] = []
+        self._watch_variables = watch_accessed_variables
+        self._watched: dict[int, Tensor] = {}  # by id; the reference keeps the id from being given out again
+
+    def __enter__(self) -> GradientTape:
+        if _thread.tape is not None:
+            raise TapeError("GradientTape: a tape is already open in this thread; expected one at a time. Close it.")
+        _thread.tape = self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _thread.tape = None
+
+    def watch(self, tensor: Tensor) -> None:
+        """Follow `tensor` from here on, although it is no trainable Variable: the input pixels, for example."""
+        if not isinstance(tensor, Tensor):
+            raise TapeError(sentence("GradientTape.watch", expected="a Tensor", got=f"tensor={tensor!r:.80}",
+                                     do="Write x = netchu.Tensor(x) first, and compute with that x."))  # fmt: skip
+        self._watched[id(tensor)] = tensor
+
+    def _follows(self, tensor: object) -> bool:
+        return id(tensor) in self._watched or (
+            self._watch_variables and isinstance(tensor, Variable) and tensor.trainable
+        )
+
+    def record(self, record: Record) -> None:
+        """Keep `record` if a gradient could flow through it: if one of its inputs is followed, its output is too."""
+        if any(map(self._follows, record.inputs)):
+            self.records.append(record)
+            self._watched[id(record.output)] = record.output
+
+    def gradient(self, target: Tensor | Sequence[Tensor], sources: Any) -> Any:
+        """d(sum of target) / d(source) for each source, in the structure of `sources` (one, or a list or tuple).
+
+        Returns:
+            A Tensor of each source's shape; None for a source that no recorded path connects to the target.
+        """
+        targets = list(target) if isinstance(target, (list, tuple)) else [target]
+        wanted = list(sources) if isinstance(sources, (list, tuple)) else [sources]
+
+        # Forwards: which tensors depend on a source?  Only derivatives on such a path will be called.
+        on_path = {id(source) for source in wanted}
+        for record in self.records:
+            if any(derivative and id(x) in on_path for x, derivative in zip(record.inputs, record.derivatives)):
+                on_path.add(id(record.output))
+
+        # Backwards: each record hands the gradient at its output on to its inputs, where contributions add up.
+        gradients = {id(t): xp.ones_like(t.array) for t in targets if id(t) in on_path}
+        for record in reversed(self.records):
+            at_output = gradients.get(id(record.output))
+            if at_output is None:
+                continue
+            for x, derivative in zip(record.inputs, record.derivatives):
+                if derivative and id(x) in on_path:
+                    contribution = derivative(at_output)
+                    known = gradients.get(id(x))
+                    gradients[id(x)] = contribution if known is None else known + contribution
+
+        found = [wrap(gradients[id(source)]) if id(source) in gradients else None for source in wanted]
+        return type(sources)(found) if isinstance(sources, (list, tuple)) else found[0]
+
+
+class _Thread(threading.local):
+    tape: GradientTape | None = None
+
+
+_thread = _Thread()
+
+
+def operation(function: Callable[P, Result]) -> Callable[P, Tensor]:
+    """Make a differentiable operation of `function(arrays..., settings...) -> value, derivatives`.
+
+    The parameters annotated `Array` are its inputs (Tensors, arrays, lists and numbers alike are accepted); the others
+    are settings.  `derivatives` holds, for each input, a function from the gradient at the output to the gradient at
+    that input, or None; an empty tuple means that no gradient flows.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    names = [p.name for p in parameters if p.annotation == "Array"]
+    variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    name = function.__name__.strip("_")
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **settings: Any) -> Tensor:
+        if settings and not variadic:  # inputs given by keyword take their place in the row
+            arguments += tuple(settings.pop(key) for key in names[len(arguments) :] if key in settings)
+        count = len(arguments) if variadic else len(names)
+        inputs = arguments[:count]
+        values = tuple(map(unwrap, inputs))
+        array, derivatives = function(*values, *arguments[count:], **settings)  # type: ignore[call-arg, arg-type]
+        output = wrap(array)
+        if _thread.tape is not None:
+            _thread.tape.record(Record(name, inputs, values, output, derivatives))
+        return output
+
+    operations[name] = call
+    return call
+
+
+def to_array(value: Any, dtype: str | None = None) -> Array:
+    """`value` as an array of the current engine; Python floats become float32, other arrays keep their type."""
+    if isinstance(value, Tensor):
+        value = unwrap(value)
+    elif dtype is None and not hasattr(value, "dtype"):
+        value = np.asarray(value)
+        if value.dtype == np.float64:
+            dtype = "float32"
+    return engines.current().asarray(value, dtype)
+
+
+def unwrap(value: Any) -> Array:
+    """The array in a Tensor; Python numbers stay numbers, so that they take the other operand's type."""
+    if isinstance(value, Tensor):
+        if value.engine is not engines.current():
+            raise EngineError(
+                f"A tensor of the engine {value.engine.name!r} met the engine {engines.current().name!r}: expected one "
+                f"engine in a program, got shape={value.shape}. Call netchu.set_engine before building the model."
+            )
+        return value.array
+    return value if isinstance(value, (int, float)) else to_array(value)
+
+
+def wrap(array: Array) -> Tensor:
+    """A Tensor around an array of the current engine, without copy or conversion."""
+    tensor = Tensor.__new__(Tensor)
+    tensor.engine, tensor.array, tensor.logits = engines.current(), array, None
+    return tensor
+
+
+@operation
+def stop_gradient(x: Array) -> Result:
+    """The value of `x`, through which no gradient flows."""
+    return x, ()
