@@ -291,7 +291,7 @@ def operation(function: Callable[P, Result]) -> Callable[P, Tensor]:
         inputs = arguments[:count]
         values = tuple(map(unwrap, inputs))
         array, derivatives = function(*values, *arguments[count:], **settings)  # type: ignore[call-arg, arg-type]
-        output = wrap(array)
+        output = wrap(engines.current().narrow(array, values))
         if _thread.tape is not None:
             _thread.tape.record(Record(name, inputs, values, output, derivatives))
         return output

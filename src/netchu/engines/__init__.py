@@ -16,7 +16,7 @@ import os
 from types import SimpleNamespace
 from typing import Any
 
-from netchu.engines.base import FUNCTIONS, Array, Engine, Shape
+from netchu.engines.base import DTYPES, FUNCTIONS, Array, Engine, Shape
 from netchu.errors import EngineError, MissingExtraError, UsageError, choices
 
 __all__ = ["Array", "Engine", "Shape", "current", "engine_names", "register", "set_engine", "xp"]
@@ -37,7 +37,7 @@ def engine_names() -> list[str]:
 
 def register(engine: Engine) -> None:
     """Make an engine of your own known under `engine.name`; every function of the closed list must be there."""
-    missing = [name for name in FUNCTIONS if name not in engine.functions]
+    missing = [name for name in (*FUNCTIONS, *DTYPES) if name not in engine.functions]
     if missing:
         raise EngineError(f"Engine {engine.name!r}: expected every function of the closed list, missing={missing}.")
     _loaded[engine.name] = engine

@@ -20,7 +20,7 @@ Shape: TypeAlias = tuple[int, ...]
 
 # Names and meanings are those of the Python Array API standard 2024.12, so that a conforming library fits as it is.
 STANDARD_FUNCTIONS = (
-    "abs all any arange argmax argmin argsort astype broadcast_to clip concat cos equal exp expand_dims expm1 "
+    "abs all any arange argmax argmin astype broadcast_to clip concat cos equal exp expand_dims expm1 "
     "floor full greater greater_equal isfinite isnan less less_equal log log1p logical_and logical_not logical_or "
     "matmul matrix_transpose max maximum mean min minimum not_equal ones permute_dims pow prod reshape round sign "
     "sin sqrt square squeeze stack sum take tanh where zeros ones_like zeros_like"
@@ -38,6 +38,9 @@ EXTRA_FUNCTIONS = {
 
 FUNCTIONS = (*STANDARD_FUNCTIONS, *EXTRA_FUNCTIONS)
 
+# Element types, by their names in the standard.
+DTYPES = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64".split()
+
 
 class Boxed(Protocol):
     """Anything that holds one array in `.array`: a `netchu.Variable` seen from this floor."""
@@ -50,11 +53,12 @@ class Engine:
 
     Attributes:
         name: what `netchu.set_engine` and `NETCHU_ENGINE` call it.
-        functions: the closed list `FUNCTIONS`, name -> function; loaded into `xp` when the engine is set.
+        functions: the closed list `FUNCTIONS` and the element types `DTYPES` by name; loaded into `xp` when the engine
+            is set.
     """
 
     name: str = ""
-    functions: dict[str, Callable[..., Any]]
+    functions: dict[str, Any]
 
     def asarray(self, value: object, dtype: str | None = None) -> Array:
         """`value` (NumPy array, list, number, or array of this engine) as an array of this engine."""
@@ -63,6 +67,10 @@ class Engine:
     def to_numpy(self, array: Array) -> np.ndarray:
         """The values on the host.  Raises EngineError while a step is being traced: there are none yet."""
         raise NotImplementedError
+
+    def narrow(self, array: Array, values: tuple[Array, ...]) -> Array:
+        """The result `array` of an operation on `values`, in float64 only if one of them was."""
+        return array
 
     def is_traced(self, array: Array) -> bool:
         """True while a compiler traces a step and `array` stands for a value that does not exist yet."""

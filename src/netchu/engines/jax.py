@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from netchu.engines.base import STANDARD_FUNCTIONS, Array, Boxed, Engine, Shape
+from netchu.engines.base import DTYPES, STANDARD_FUNCTIONS, Array, Boxed, Engine, Shape
 from netchu.errors import EngineError
 
 
@@ -51,7 +51,7 @@ class JaxEngine(Engine):
     name = "jax"
 
     def __init__(self) -> None:
-        self.functions = {name: getattr(jnp, name) for name in STANDARD_FUNCTIONS}
+        self.functions = {name: getattr(jnp, name) for name in (*STANDARD_FUNCTIONS, *DTYPES)}
         self.functions |= {f.__name__: f for f in (random_uniform, random_normal, scatter_add, top_k)}
         self.functions["erf"] = jax.scipy.special.erf
         self._lifted: frozenset[int] | None = None  # ids of the boxes that the step being traced carries

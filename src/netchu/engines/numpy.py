@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from netchu.engines.base import STANDARD_FUNCTIONS, Array, Boxed, Engine, Shape
+from netchu.engines.base import DTYPES, STANDARD_FUNCTIONS, Array, Boxed, Engine, Shape
 
 
 def generator(seed: int, stream: int, step: int) -> np.random.Generator:
@@ -50,7 +50,7 @@ class NumpyEngine(Engine):
     name = "numpy"
 
     def __init__(self) -> None:
-        self.functions = {name: getattr(np, name) for name in STANDARD_FUNCTIONS}
+        self.functions = {name: getattr(np, name) for name in (*STANDARD_FUNCTIONS, *DTYPES)}
         self.functions |= {f.__name__: f for f in (random_uniform, random_normal, scatter_add, top_k, erf)}
 
     def asarray(self, value: object, dtype: str | None = None) -> Array:
@@ -60,6 +60,12 @@ class NumpyEngine(Engine):
     def to_numpy(self, array: Array) -> np.ndarray:
         """See `Engine.to_numpy`."""
         return np.asarray(array)
+
+    def narrow(self, array: Array, values: tuple[Array, ...]) -> Array:
+        """NumPy makes float64 of `integers * 0.5` or `exp(integers)`; Keras and the other engines make float32."""
+        if array.dtype != np.float64 or any(getattr(value, "dtype", None) == np.float64 for value in values):
+            return array
+        return array.astype(np.float32)
 
     def is_traced(self, array: Array) -> bool:
         """Never: NumPy computes at once."""

@@ -1,0 +1,146 @@
+"""The cross-entropies, with the names and signatures of `keras.ops`, in the forms that stay exact.
+
+On a Tensor that softmax or sigmoid made, or with `from_logits=True`, the loss is computed from the logits: fused with
+the softmax, no clipping, a gradient of `softmax(z) - target` however wrong the network is (what Keras does on
+TensorFlow).  A bare array of probabilities is clipped to [1e-7, 1 - 1e-7] first, so a loss is at most 16.1 and learns
+nothing beyond that.
+
+Shapes: logits or probabilities (..., classes), integer labels (...) or (..., 1).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from netchu import engines
+from netchu.engines import Array, xp
+from netchu.errors import DataError, ShapeError, sentence
+from netchu.ops.activations import _sigmoid_of, _softplus_of
+from netchu.ops.arithmetic import clip, divide, log, multiply, negative
+from netchu.ops.reductions import sum
+from netchu.ops.shapes import swapaxes
+from netchu.tape import Result, Tensor, operation, to_array, unwrap
+
+EPSILON = 1e-7
+
+
+def one_hot_rows(labels: Array, classes: int, dtype: object) -> Array:
+    """Integer labels (...) -> (..., classes) of `dtype`: 1 at the label, 0 elsewhere."""
+    return xp.astype(xp.expand_dims(labels, axis=-1) == xp.arange(classes, dtype=labels.dtype), dtype)
+
+
+@operation
+def _sparse_crossentropy(labels: Array, z: Array) -> Result:
+    hot = one_hot_rows(labels, z.shape[-1], z.dtype)
+    s = z - xp.max(z, axis=-1, keepdims=True)
+    log_p = s - xp.log(xp.sum(xp.exp(s), axis=-1, keepdims=True))  # log(softmax(z))
+    return -xp.sum(hot * log_p, axis=-1), (None, lambda g: (xp.exp(log_p) - hot) * xp.expand_dims(g, axis=-1))
+
+
+@operation
+def _crossentropy(target: Array, z: Array) -> Result:
+    s = z - xp.max(z, axis=-1, keepdims=True)
+    log_p = s - xp.log(xp.sum(xp.exp(s), axis=-1, keepdims=True))  # log(softmax(z))
+    total = xp.sum(target, axis=-1, keepdims=True)  # 1 for probabilities
+    return -xp.sum(target * log_p, axis=-1), (
+        lambda g: -log_p * xp.expand_dims(g, axis=-1),
+        lambda g: (xp.exp(log_p) * total - target) * xp.expand_dims(g, axis=-1),
+    )
+
+
+@operation
+def _binary_crossentropy(target: Array, z: Array) -> Result:
+    # -t log(sigmoid(z)) - (1 - t) log(1 - sigmoid(z)) = softplus(z) - t z
+    return _softplus_of(z) - target * z, (lambda g: -z * g, lambda g: (_sigmoid_of(z) - target) * g)
+
+
+def sparse_categorical_crossentropy(target: Array, output: Array, from_logits: bool = False, axis: int = -1) -> Tensor:
+    """`-log(p[label])` of each sample, for integer labels.
+
+    Args:
+        target: whole numbers in [0, classes), shape (...) or (..., 1).
+        output: probabilities, or logits if `from_logits`, shape (..., classes).
+        from_logits: whether `output` are logits.
+        axis: where the classes lie.
+
+    Returns:
+        One loss a sample, shape (...).
+
+    Raises:
+        DataError: a label that is no whole number or lies outside [0, classes).
+        ShapeError: shapes that do not fit.
+    """
+    output = output if isinstance(output, Tensor) else Tensor(output)
+    if axis not in (-1, output.ndim - 1):
+        output = swapaxes(output, axis, -1)
+    labels = _labels_for(target, output)
+    if not from_logits and output.logits is None:
+        return _sparse_crossentropy(labels, log(clip(output, EPSILON, 1 - EPSILON)))
+    return _sparse_crossentropy(labels, output if from_logits else output.logits)
+
+
+def categorical_crossentropy(target: Array, output: Array, from_logits: bool = False, axis: int = -1) -> Tensor:
+    """`-sum(target * log(p))` of each sample, for one-hot or other probabilities as targets.
+
+    Args and returns as in `sparse_categorical_crossentropy`, with `target` of the shape of `output`.
+    """
+    output = output if isinstance(output, Tensor) else Tensor(output)
+    target = _same_shape("categorical_crossentropy", target, output, "One-hot targets come from utils.to_categorical; "
+                         "for integer labels use sparse_categorical_crossentropy.")  # fmt: skip
+    if from_logits or (output.logits is not None and axis in (-1, output.ndim - 1)):
+        z = output if from_logits else output.logits
+        if axis not in (-1, output.ndim - 1):
+            target, z = swapaxes(target, axis, -1), swapaxes(z, axis, -1)
+        return _crossentropy(target, z)
+    p = clip(divide(output, sum(output, axis=axis, keepdims=True)), EPSILON, 1 - EPSILON)
+    return negative(sum(multiply(target, log(p)), axis=axis))
+
+
+def binary_crossentropy(target: Array, output: Array, from_logits: bool = False) -> Tensor:
+    """`-target * log(p) - (1 - target) * log(1 - p)`, elementwise; target and output of one shape."""
+    output = output if isinstance(output, Tensor) else Tensor(output)
+    target = _same_shape("binary_crossentropy", target, output, "Reshape the target to the shape of the output.")
+    if from_logits or output.logits is not None:
+        return _binary_crossentropy(target, output if from_logits else output.logits)
+    p = clip(output, EPSILON, 1 - EPSILON)
+    return negative(multiply(target, log(p)) + multiply(1 - target, log(1 - p)))
+
+
+def _same_shape(where: str, target: Array, output: Tensor, do: str) -> Tensor:
+    target = target if isinstance(target, Tensor) else Tensor(target, dtype=output.dtype)
+    if target.shape != output.shape:
+        raise ShapeError(sentence(where, expected=f"targets of the output's shape {output.shape}",
+                                  got=f"target.shape={target.shape}", do=do))  # fmt: skip
+    if target.dtype != output.dtype:
+        target = Tensor(xp.astype(unwrap(target), unwrap(output).dtype))
+    return target
+
+
+def _labels_for(target: Array, output: Tensor) -> Array:
+    """Integer labels in the shape of the output without its last axis, checked while their values can be seen."""
+    labels = unwrap(target) if isinstance(target, Tensor) else to_array(target)
+    if tuple(labels.shape) == (*output.shape[:-1], 1):
+        labels = xp.reshape(labels, output.shape[:-1])
+    if tuple(labels.shape) != output.shape[:-1]:
+        hint = "These look one-hot: use categorical_crossentropy." if tuple(labels.shape) == output.shape else ""
+        raise ShapeError(sentence("sparse_categorical_crossentropy",
+                                  expected=f"integer labels of shape {output.shape[:-1]}",
+                                  got=f"target.shape={tuple(labels.shape)}", do=hint))  # fmt: skip
+    if not engines.current().is_traced(labels):
+        check_labels(engines.current().to_numpy(labels), output.shape[-1])
+    return labels
+
+
+def check_labels(labels: np.ndarray, classes: int, where: str = "sparse_categorical_crossentropy") -> None:
+    """Raise DataError unless every label is a whole number in [0, classes).
+
+    Looked at on the host: a compiled step would silently take the last class for a label that is too large.
+    """
+    if labels.dtype.kind not in "iu":
+        raise DataError(sentence(where, expected="integer labels", got=f"dtype={labels.dtype}",
+                                 do='Write y.astype("int64") if these are class numbers.'))  # fmt: skip
+    if labels.size and (labels.min() < 0 or labels.max() >= classes):
+        wrong = int(np.flatnonzero((labels < 0) | (labels >= classes))[0])
+        raise DataError(sentence(where, expected=f"labels from 0 to {classes - 1} ({classes} classes in the output)",
+                                 got=f"label {int(labels.reshape(-1)[wrong])} at index {wrong}",
+                                 do="Give the last layer more units, or mend the labels."))  # fmt: skip
