@@ -1,0 +1,75 @@
+"""Random numbers without hidden state: each is a pure function of (seed, stream, step).
+
+    netchu.utils.set_random_seed(0)
+
+A program has one seed.  Everything that draws (an initial weight, a Dropout layer, the shuffling of a fit) takes a
+stream of its own, numbered in the order of asking; within it the step counts the draws.  Initial weights and
+permutations come from NumPy on every engine, so that a model starts alike on all of them.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+import numpy as np
+
+from netchu import engines
+from netchu.engines import Array, Shape, xp
+from netchu.engines.numpy import generator
+from netchu.errors import UsageError, sentence
+from netchu.tape import Variable
+
+_seed = secrets.randbits(32)
+_streams_given = 0
+
+
+def set_seed(seed: int) -> None:
+    """Set the program's seed, 0 to 2**32 - 1, and start numbering the streams anew."""
+    global _seed, _streams_given
+    if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
+        raise UsageError(sentence("set_random_seed", expected="a whole number from 0 to 4294967295", got=f"seed={seed!r}"))
+    _seed, _streams_given = int(seed), 0
+
+
+def seed() -> int:
+    """The program's seed: what `set_seed` was given, or one drawn when netchu was imported."""
+    return _seed
+
+
+def next_stream(own_seed: int | None = None) -> tuple[int, int]:
+    """A (seed, stream) that nothing else in the program draws from; with a seed of one's own, always (seed, 0)."""
+    global _streams_given
+    if own_seed is not None:
+        return int(own_seed), 0
+    _streams_given += 1
+    return _seed, _streams_given
+
+
+def numpy_generator(own_seed: int | None = None) -> np.random.Generator:
+    """A NumPy generator on a stream of its own."""
+    return generator(*next_stream(own_seed), step=0)
+
+
+def permutation(seed: int, stream: int, epoch: int, n: int) -> np.ndarray:
+    """The order in which epoch number `epoch` visits `n` samples, shape (n,)."""
+    return generator(seed, stream, epoch).permutation(n)
+
+
+class Stream:
+    """Draws for one layer: the numbers depend on its seed, its stream and its step, which is a Variable.
+
+    Because the step is a Variable, a compiled step carries it along, and a checkpoint that holds it holds all there is.
+
+    Args:
+        seed: of one's own; None takes the program's.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.seed, self.stream = next_stream(seed)
+        self.step = Variable(np.zeros((), dtype="int32"), trainable=False, name="random_step")
+
+    def uniform(self, shape: Shape) -> Array:
+        """float32 in [0, 1) of `shape`; each call goes one step on."""
+        drawn = xp.random_uniform(self.seed, self.stream, self.step.array, shape)
+        self.step.assign(self.step.array + engines.current().asarray(1, "int32"))
+        return drawn

@@ -1,0 +1,121 @@
+"""Objects that can be written down as JSON and made again, and the closed tables of names that a file may use.
+
+A `Configurable` keeps each constructor argument in an attribute of the same name; its configuration, its copy and its
+`repr` follow from that.  A `Registry` turns what Keras users write for an object (a name, a class, an object, a
+configuration) into the object; a name that is not in its table is an error, never an import.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Self, TypeVar
+
+from netchu.errors import UsageError, choices
+
+T = TypeVar("T")
+
+
+class Configurable:
+    """Base of layers, optimizers, losses, metrics and initializers: `get_config`, `from_config`, `repr`."""
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON values.
+
+        The default reads, for each parameter of `__init__`, the attribute of the same name (base classes included when
+        `**kwargs` is passed on).  Override it when a parameter is kept elsewhere.
+        """
+        config: dict[str, Any] = {}
+        for cls in type(self).__mro__:
+            if "__init__" not in vars(cls) or cls is object:
+                continue
+            parameters = list(inspect.signature(vars(cls)["__init__"]).parameters.values())[1:]
+            for p in parameters:
+                if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name not in config:
+                    config[p.name] = to_json(getattr(self, p.name))
+            if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+                break
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """An object with these constructor arguments."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        defaults = {
+            p.name: to_json(p.default)
+            for base in type(self).__mro__[:-1]
+            if "__init__" in vars(base)
+            for p in inspect.signature(vars(base)["__init__"]).parameters.values()
+        }
+        try:
+            config = self.get_config()
+        except (AttributeError, NotImplementedError):
+            return f"{type(self).__name__}(...)"
+        shown = [f"{key}={_short(value)}" for key, value in config.items() if defaults.get(key, ...) != value]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _short(value: Any) -> str:
+    return f"{value['class_name']}(...)" if isinstance(value, dict) and "class_name" in value else repr(value)
+
+
+def to_json(value: Any) -> Any:
+    """`value` in JSON's types: objects as {"class_name", "config"}, functions by name, tuples as lists."""
+    if isinstance(value, Configurable):
+        return {"class_name": type(value).__name__, "config": value.get_config()}
+    if inspect.isfunction(value):
+        return value.__name__
+    if isinstance(value, (list, tuple)):
+        return [to_json(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): to_json(item) for key, item in value.items()}
+    return value.item() if hasattr(value, "item") and getattr(value, "shape", None) == () else value
+
+
+def _plain(name: str) -> str:
+    """`GlorotUniform`, `glorot_uniform` and `glorotuniform` are one name."""
+    return name.replace("_", "").lower()
+
+
+class Registry(Generic[T]):
+    """A closed table of names for one kind of object.
+
+    Args:
+        kind: what messages call it, e.g. `"optimizer"`.
+        table: name as Keras spells it -> class (called without arguments for a name) or function (returned as it is).
+    """
+
+    def __init__(self, kind: str, table: Mapping[str, Any]) -> None:
+        self.kind = kind
+        self.table = dict(table)
+        self._plain = {_plain(name): entry for name, entry in table.items()}
+        self._plain |= {_plain(entry.__name__): entry for entry in table.values()}
+
+    def find(self, name: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
+        """The class or function of that name; UsageError lists the right names if there is none."""
+        if custom_objects and name in custom_objects:
+            return custom_objects[name]
+        if _plain(name) not in self._plain:
+            raise UsageError(choices(self.kind, name, list(self.table)))
+        return self._plain[_plain(name)]
+
+    def get(self, identifier: Any, custom_objects: Mapping[str, Any] | None = None) -> T | Any:
+        """The object for a name, a class, a {"class_name", "config"}, a callable or the object itself; None stays None.
+
+        Raises:
+            UsageError: a name that is not in the table (the message lists those that are), or something else.
+        """
+        if identifier is None:
+            return None
+        if isinstance(identifier, Mapping) and isinstance(identifier.get("class_name"), str):
+            return self.find(identifier["class_name"], custom_objects).from_config(dict(identifier.get("config") or {}))
+        found: Callable[..., Any] = identifier
+        if isinstance(identifier, str):
+            found = self.find(identifier, custom_objects)
+        if isinstance(found, type):
+            return found()
+        if callable(found) or isinstance(found, Configurable):
+            return found
+        raise UsageError(choices(self.kind, identifier, list(self.table)))
