@@ -74,7 +74,8 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
 
 
 _registry: Registry[Callable[..., Tensor]] = Registry(
-    "activation", {name: globals()[name] for name in __all__ if name != "get"} | {"swish": silu, "hard_swish": hard_silu}
+    "activation",
+    {name: globals()[name] for name in __all__ if name != "get"} | {"swish": silu, "hard_swish": hard_silu},
 )
 
 

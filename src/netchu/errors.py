@@ -6,7 +6,22 @@ Each class also derives from the built-in exception that a Keras user would catc
 
 
 class NetchuError(Exception):
-    """Base of every error that netchu raises on purpose; the command line prints it without a traceback."""
+    """Base of every error that netchu raises on purpose; the command line prints it without a traceback.
+
+    Args:
+        message: the whole sentence; or, with `expected`, where it happened (see `sentence`).
+        expected: what would have been right.
+        got: the offending value with its name.
+        do: the mend, when it is known.
+
+    Example:
+        >>> raise UsageError("Dense", expected="units to be a positive integer", got="units=0")
+        Traceback (most recent call last):
+        netchu.errors.UsageError: Dense: expected units to be a positive integer. Got: units=0.
+    """
+
+    def __init__(self, message: str, *, expected: str = "", got: str = "", do: str = "") -> None:
+        super().__init__(sentence(message, expected=expected, got=got, do=do) if expected else message)
 
 
 class UsageError(NetchuError, ValueError):

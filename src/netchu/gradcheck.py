@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from netchu import engines, ops
-from netchu.errors import EngineError, NetchuError, sentence
+from netchu.errors import EngineError, NetchuError
 from netchu.tape import GradientTape, Tensor
 
 STEP = 1e-5
@@ -44,9 +44,13 @@ def gradcheck(function: Callable[..., Tensor], *inputs: Any, rtol: float = 1e-6,
         EngineError: the current engine is not numpy.
     """
     if engines.current().name != "numpy":
-        raise EngineError(sentence("gradcheck", expected="the numpy engine (float64)",
-                                   got=f"engine={engines.current().name}", do='Call set_engine("numpy").'))  # fmt: skip
-    name = name or getattr(function, "__name__", "function")
+        raise EngineError(
+            "gradcheck",
+            expected="the numpy engine (float64)",
+            got=f"engine={engines.current().name}",
+            do='Call set_engine("numpy").',
+        )
+    name = name or str(getattr(function, "__name__", "function"))
     arrays = [np.asarray(x, dtype=np.float64) if np.asarray(x).dtype.kind == "f" else np.asarray(x) for x in inputs]
     for position, array in enumerate(arrays):
         if array.dtype == np.float64:
@@ -65,10 +69,13 @@ def _check_argument(
         weighted = ops.sum(output * v)
     gradient = tape.gradient(weighted, tensors[position])
     if gradient is None:
-        raise GradientError(sentence(f"gradcheck({name})", expected=f"a derivative for argument {position}", got="None"))
+        raise GradientError(f"gradcheck({name})", expected=f"a derivative for argument {position}", got="None")
     if gradient.shape != arrays[position].shape:
-        raise GradientError(sentence(f"gradcheck({name})", expected=f"shape {arrays[position].shape}",
-                                     got=f"gradient.shape={gradient.shape} for argument {position}"))  # fmt: skip
+        raise GradientError(
+            f"gradcheck({name})",
+            expected=f"shape {arrays[position].shape}",
+            got=f"gradient.shape={gradient.shape} for argument {position}",
+        )
 
     def value_at(shifted: np.ndarray) -> float:
         moved = [Tensor(shifted if i == position else array) for i, array in enumerate(arrays)]

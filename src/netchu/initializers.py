@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from netchu.engines import Shape
-from netchu.errors import UsageError, sentence
+from netchu.errors import UsageError
 from netchu.random import numpy_generator
 from netchu.registry import Configurable, Registry
 
@@ -139,9 +139,9 @@ class VarianceScaling(Initializer):
             ("distribution", distribution, ("truncated_normal", "untruncated_normal", "uniform")),
         ):
             if given not in known:
-                raise UsageError(sentence("VarianceScaling", expected=f"{name} in {known}", got=f"{name}={given!r}"))
+                raise UsageError("VarianceScaling", expected=f"{name} in {known}", got=f"{name}={given!r}")
         if scale <= 0:
-            raise UsageError(sentence("VarianceScaling", expected="a positive scale", got=f"scale={scale}"))
+            raise UsageError("VarianceScaling", expected="a positive scale", got=f"scale={scale}")
         self.scale, self.mode, self.distribution, self.seed = scale, mode, distribution, seed
 
     def values(self, shape: Shape) -> np.ndarray:
@@ -208,10 +208,19 @@ class LecunNormal(_Preset):
 _registry: Registry[Initializer] = Registry(
     "initializer",
     {
-        "zeros": Zeros, "ones": Ones, "constant": Constant, "random_uniform": RandomUniform,
-        "random_normal": RandomNormal, "truncated_normal": TruncatedNormal, "variance_scaling": VarianceScaling,
-        "glorot_uniform": GlorotUniform, "glorot_normal": GlorotNormal, "he_uniform": HeUniform,
-        "he_normal": HeNormal, "lecun_uniform": LecunUniform, "lecun_normal": LecunNormal,
+        "zeros": Zeros,
+        "ones": Ones,
+        "constant": Constant,
+        "random_uniform": RandomUniform,
+        "random_normal": RandomNormal,
+        "truncated_normal": TruncatedNormal,
+        "variance_scaling": VarianceScaling,
+        "glorot_uniform": GlorotUniform,
+        "glorot_normal": GlorotNormal,
+        "he_uniform": HeUniform,
+        "he_normal": HeNormal,
+        "lecun_uniform": LecunUniform,
+        "lecun_normal": LecunNormal,
     },
-)  # fmt: skip
+)
 get = _registry.get

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from netchu import ops
-from netchu.errors import UsageError, sentence
+from netchu.errors import UsageError
 from netchu.registry import Configurable, Registry
 from netchu.tape import Tensor
 
@@ -70,7 +70,7 @@ def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
 
 
 def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
-    """The mean over the last axis of `e * e / 2` where `e = |y_true - y_pred| <= delta`, else `delta * (e - delta / 2)`.
+    """The mean of `e * e / 2` where `e = |y_true - y_pred| <= delta`, else of `delta * (e - delta / 2)`.
 
     References:
         Huber, "Robust estimation of a location parameter" (1964).
@@ -94,8 +94,7 @@ class Loss(Configurable):
 
     def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = None) -> None:
         if reduction not in REDUCTIONS:
-            raise UsageError(sentence(type(self).__name__, expected=f"reduction in {REDUCTIONS}",
-                                      got=f"reduction={reduction!r}"))  # fmt: skip
+            raise UsageError(type(self).__name__, expected=f"reduction in {REDUCTIONS}", got=f"reduction={reduction!r}")
         self.reduction = reduction
         self.name = name or type(self).__name__
 
@@ -252,3 +251,7 @@ def get(identifier: Any) -> Loss:
 def get_function(name: str) -> Any:
     """The function of that name which gives the loss of each sample; metrics use it."""
     return _functions.find(name)
+
+
+names = list(_BY_NAME)
+classes = tuple({cls for cls, _ in _BY_NAME.values()})

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from netchu import ops
-from netchu.errors import UsageError, sentence
+from netchu.errors import UsageError
 from netchu.registry import Configurable, Registry
 from netchu.tape import Tensor, Variable
 
@@ -174,7 +174,7 @@ class SparseCategoricalAccuracy(MeanMetricWrapper):
 
 def _checked_k(k: int) -> int:
     if not isinstance(k, (int, np.integer)) or k < 1:
-        raise UsageError(sentence("top-k accuracy", expected="k to be a positive integer", got=f"k={k!r}"))
+        raise UsageError("top-k accuracy", expected="k to be a positive integer", got=f"k={k!r}")
     return int(k)
 
 
@@ -197,12 +197,15 @@ class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
 _registry: Registry[Metric] = Registry(
     "metric",
     {
-        "mean": Mean, "accuracy": Accuracy, "binary_accuracy": BinaryAccuracy,
-        "categorical_accuracy": CategoricalAccuracy, "sparse_categorical_accuracy": SparseCategoricalAccuracy,
+        "mean": Mean,
+        "accuracy": Accuracy,
+        "binary_accuracy": BinaryAccuracy,
+        "categorical_accuracy": CategoricalAccuracy,
+        "sparse_categorical_accuracy": SparseCategoricalAccuracy,
         "top_k_categorical_accuracy": TopKCategoricalAccuracy,
         "sparse_top_k_categorical_accuracy": SparseTopKCategoricalAccuracy,
     },
-)  # fmt: skip
+)
 names = list(_registry.table)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from netchu import engines
 from netchu.engines import Array, xp
-from netchu.errors import UsageError, sentence
+from netchu.errors import UsageError
 from netchu.registry import Configurable, Registry
 from netchu.tape import Tensor, Variable, unwrap
 
@@ -50,6 +50,8 @@ class Optimizer(Configurable):
     Attributes:
         iterations: Variable, how many steps were made.
         learning_rate: Variable, float32.
+        weights: what it was built for.
+        slots: one dictionary, name -> Variable, for each weight.
 
     Raises:
         UsageError: a negative learning rate, or more than one kind of clipping.
@@ -70,21 +72,32 @@ class Optimizer(Configurable):
     ) -> None:
         where = type(self).__name__
         if not isinstance(learning_rate, (int, float, np.number)) or not 0 <= float(learning_rate) < float("inf"):
-            raise UsageError(sentence(where, expected="a learning rate >= 0", got=f"learning_rate={learning_rate!r}",
-                                      do=f"Write {where}(learning_rate=1e-3), for example."))  # fmt: skip
+            raise UsageError(
+                where,
+                expected="a learning rate >= 0",
+                got=f"learning_rate={learning_rate!r}",
+                do=f"Write {where}(learning_rate=1e-3), for example.",
+            )
         if sum(c is not None for c in (clipnorm, clipvalue, global_clipnorm)) > 1:
-            raise UsageError(sentence(where, expected="at most one of clipnorm, clipvalue, global_clipnorm",
-                                      got=f"{clipnorm=}, {clipvalue=}, {global_clipnorm=}"))  # fmt: skip
-        for key, value in {"weight_decay": weight_decay, "clipnorm": clipnorm, "clipvalue": clipvalue,
-                           "global_clipnorm": global_clipnorm}.items():  # fmt: skip
+            raise UsageError(
+                where,
+                expected="at most one of clipnorm, clipvalue, global_clipnorm",
+                got=f"{clipnorm=}, {clipvalue=}, {global_clipnorm=}",
+            )
+        for key, value in {
+            "weight_decay": weight_decay,
+            "clipnorm": clipnorm,
+            "clipvalue": clipvalue,
+            "global_clipnorm": global_clipnorm,
+        }.items():
             if value is not None and value < 0:
-                raise UsageError(sentence(where, expected=f"{key} >= 0", got=f"{key}={value}"))
+                raise UsageError(where, expected=f"{key} >= 0", got=f"{key}={value}")
         self.weight_decay, self.name = weight_decay, name or where.lower()
         self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
         self.iterations = Variable(np.zeros((), dtype="int64"), trainable=False, name="iterations")
         self._learning_rate = Variable(np.float32(learning_rate), trainable=False, name="learning_rate")
-        self._weights: list[Variable] = []
-        self.slots: list[dict[str, Variable]] = []  # one dictionary for each weight
+        self.weights: list[Variable] = []
+        self.slots: list[dict[str, Variable]] = []
 
     @property
     def learning_rate(self) -> Variable:
@@ -111,17 +124,19 @@ class Optimizer(Configurable):
         Raises:
             UsageError: the optimizer was built for other weights.
         """
-        if not self._weights:
-            self._weights = list(weights)
+        if not self.weights:
+            self.weights = list(weights)
             self.slots = [
                 {name: Variable(np.zeros(w.shape, w.dtype), trainable=False, name=name) for name in self.slot_names}
                 for w in weights
             ]
-        elif list(map(id, self._weights)) != list(map(id, weights)):
-            raise UsageError(sentence(type(self).__name__, expected="the weights it was built for",
-                                      got=f"{len(weights)} weights {[w.name for w in weights][:6]} after "
-                                      f"{len(self._weights)} others",
-                                      do="Make a new optimizer for each model."))  # fmt: skip
+        elif list(map(id, self.weights)) != list(map(id, weights)):
+            raise UsageError(
+                type(self).__name__,
+                expected="the weights it was built for",
+                got=f"{len(weights)} weights {[w.name for w in weights][:6]} after {len(self.weights)} others",
+                do="Make a new optimizer for each model.",
+            )
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Tensor | None, Variable]]) -> None:
         """Make one step.
@@ -137,11 +152,15 @@ class Optimizer(Configurable):
         self.build([w for _, w in pairs])
         gradients = [None if g is None else unwrap(g) for g, _ in pairs]
         if all(g is None for g in gradients):
-            raise UsageError(sentence("apply_gradients", expected="at least one gradient", got="None for every weight",
-                                      do="Compute the loss from the weights inside the `with GradientTape()` block."))  # fmt: skip
+            raise UsageError(
+                "apply_gradients",
+                expected="at least one gradient",
+                got="None for every weight",
+                do="Compute the loss from the weights inside the `with GradientTape()` block.",
+            )
         step = xp.astype(self.iterations.array, xp.float32) + 1
         rate = self._learning_rate.array
-        for g, w, slots in zip(self._clipped(gradients), self._weights, self.slots):
+        for g, w, slots in zip(self._clipped(gradients), self.weights, self.slots):
             if g is None:
                 continue
             weight = w.array if self.weight_decay is None else w.array - w.array * (rate * self.weight_decay)
@@ -181,13 +200,14 @@ class Optimizer(Configurable):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, the learning rate as it is now."""
-        return super().get_config() | {"learning_rate": float(self._learning_rate)}
+        rate = float(str(np.float32(self._learning_rate.item())))  # 0.001, not 0.0010000000474974513
+        return super().get_config() | {"learning_rate": rate}
 
 
 def _within(where: str, low: float, high: float, **values: float) -> None:
     for name, value in values.items():
         if not low <= value <= high:
-            raise UsageError(sentence(where, expected=f"{name} from {low} to {high}", got=f"{name}={value}"))
+            raise UsageError(where, expected=f"{name} from {low} to {high}", got=f"{name}={value}")
 
 
 class SGD(Optimizer):
@@ -353,9 +373,7 @@ class AdamW(Adam):
         super().__init__(learning_rate, weight_decay=weight_decay, **settings)
 
 
-_registry: Registry[Optimizer] = Registry(
-    "optimizer", {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW}
-)
+_registry: Registry[Optimizer] = Registry("optimizer", {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW})
 names = list(_registry.table)
 
 
@@ -363,5 +381,5 @@ def get(identifier: Any) -> Optimizer:
     """The optimizer for a name (upper or lower case), a class, a configuration, or the optimizer itself."""
     found = _registry.get(identifier)
     if not isinstance(found, Optimizer):
-        raise UsageError(sentence("optimizer", expected=f"one of {names} or an Optimizer", got=f"{identifier!r}"))
+        raise UsageError("optimizer", expected=f"one of {names} or an Optimizer", got=f"{identifier!r}")
     return found

@@ -16,7 +16,7 @@ import numpy as np
 from netchu import engines
 from netchu.engines import Array, Shape, xp
 from netchu.engines.numpy import generator
-from netchu.errors import UsageError, sentence
+from netchu.errors import UsageError
 from netchu.tape import Variable
 
 _seed = secrets.randbits(32)
@@ -27,7 +27,7 @@ def set_seed(seed: int) -> None:
     """Set the program's seed, 0 to 2**32 - 1, and start numbering the streams anew."""
     global _seed, _streams_given
     if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
-        raise UsageError(sentence("set_random_seed", expected="a whole number from 0 to 4294967295", got=f"seed={seed!r}"))
+        raise UsageError("set_random_seed", expected="a whole number from 0 to 4294967295", got=f"seed={seed!r}")
     _seed, _streams_given = int(seed), 0
 
 

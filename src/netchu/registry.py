@@ -43,18 +43,29 @@ class Configurable:
         return cls(**config)
 
     def __repr__(self) -> str:
+        """The call that makes the object, without what is at its default."""
         defaults = {
             p.name: to_json(p.default)
-            for base in type(self).__mro__[:-1]
-            if "__init__" in vars(base)
-            for p in inspect.signature(vars(base)["__init__"]).parameters.values()
+            for cls in type(self).__mro__[:-1]
+            if "__init__" in vars(cls)
+            for p in inspect.signature(vars(cls)["__init__"]).parameters.values()
         }
         try:
             config = self.get_config()
-        except (AttributeError, NotImplementedError):
+        except AttributeError:  # an own class that keeps an argument under another name
             return f"{type(self).__name__}(...)"
-        shown = [f"{key}={_short(value)}" for key, value in config.items() if defaults.get(key, ...) != value]
+        defaults["name"] = (
+            config.get("name") if _plain(str(config.get("name"))) == _plain(type(self).__name__) else None
+        )
+        shown = [f"{key}={_short(value)}" for key, value in config.items() if not _same(value, defaults.get(key, ...))]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _same(value: Any, default: Any) -> bool:
+    """Whether a configuration says what the default says, which may be a name: GlorotUniform() and "glorot_uniform"."""
+    if isinstance(value, dict) and isinstance(default, str) and "class_name" in value:
+        return _plain(value["class_name"]) == _plain(default) and not any(value["config"].values())
+    return bool(value == default)
 
 
 def _short(value: Any) -> str:

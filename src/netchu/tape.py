@@ -23,14 +23,14 @@ import numpy as np
 
 from netchu import engines
 from netchu.engines import Array, Shape, xp
-from netchu.errors import EngineError, TapeError, UsageError, sentence
+from netchu.errors import EngineError, TapeError, UsageError
 
 P = ParamSpec("P")
 Derivative: TypeAlias = Callable[[Array], Array]
 Result: TypeAlias = tuple[Array, tuple[Derivative | None, ...]]
 
 operations: dict[str, Callable[..., Tensor]] = {}
-"""Every operation by name, filled by `@operation`: what `a + b` looks up, and what the gradient checker goes through."""
+"""Every operation by name, filled by `@operation`: what `a + b` looks up, and what the tests go through."""
 
 
 class Tensor:
@@ -92,7 +92,7 @@ class Tensor:
 
     def __len__(self) -> int:
         if not self.shape:
-            raise UsageError(sentence("len(tensor)", expected="at least one axis", got="shape=()"))
+            raise UsageError("len(tensor)", expected="at least one axis", got="shape=()")
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -152,9 +152,7 @@ class Variable(Tensor):
         """Replace the value; the shape must be the same.  Raises UsageError if it is not."""
         array = to_array(value, self.dtype)
         if tuple(array.shape) != self.shape:
-            raise UsageError(
-                sentence(f"{self.name}.assign", expected=f"shape {self.shape}", got=f"shape={tuple(array.shape)}")
-            )
+            raise UsageError(f"{self.name}.assign", expected=f"shape {self.shape}", got=f"shape={tuple(array.shape)}")
         if not self.engine.holds(self):
             raise EngineError(
                 f"The compiled step assigns to the variable {self.name!r}, which the model does not hold: expected "
@@ -218,8 +216,12 @@ class GradientTape:
     def watch(self, tensor: Tensor) -> None:
         """Follow `tensor` from here on, although it is no trainable Variable: the input pixels, for example."""
         if not isinstance(tensor, Tensor):
-            raise TapeError(sentence("GradientTape.watch", expected="a Tensor", got=f"tensor={tensor!r:.80}",
-                                     do="Write x = netchu.Tensor(x) first, and compute with that x."))  # fmt: skip
+            raise TapeError(
+                "GradientTape.watch",
+                expected="a Tensor",
+                got=f"tensor={tensor!r:.80}",
+                do="Write x = netchu.Tensor(x) first, and compute with that x.",
+            )
         self._watched[id(tensor)] = tensor
 
     def _follows(self, tensor: object) -> bool:
@@ -239,7 +241,7 @@ class GradientTape:
         Returns:
             A Tensor of each source's shape; None for a source that no recorded path connects to the target.
         """
-        targets = list(target) if isinstance(target, (list, tuple)) else [target]
+        targets: list[Tensor] = list(target) if isinstance(target, (list, tuple)) else [target]  # type: ignore[list-item]
         wanted = list(sources) if isinstance(sources, (list, tuple)) else [sources]
 
         # Forwards: which tensors depend on a source?  Only derivatives on such a path will be called.
@@ -290,7 +292,7 @@ def operation(function: Callable[P, Result]) -> Callable[P, Tensor]:
         count = len(arguments) if variadic else len(names)
         inputs = arguments[:count]
         values = tuple(map(unwrap, inputs))
-        array, derivatives = function(*values, *arguments[count:], **settings)  # type: ignore[call-arg, arg-type]
+        array, derivatives = function(*values, *arguments[count:], **settings)
         output = wrap(engines.current().narrow(array, values))
         if _thread.tape is not None:
             _thread.tape.record(Record(name, inputs, values, output, derivatives))

@@ -19,12 +19,12 @@ Array: TypeAlias = Any
 Shape: TypeAlias = tuple[int, ...]
 
 # Names and meanings are those of the Python Array API standard 2024.12, so that a conforming library fits as it is.
-STANDARD_FUNCTIONS = (
-    "abs all any arange argmax argmin astype broadcast_to clip concat cos equal exp expand_dims expm1 "
-    "floor full greater greater_equal isfinite isnan less less_equal log log1p logical_and logical_not logical_or "
-    "matmul matrix_transpose max maximum mean min minimum not_equal ones permute_dims pow prod reshape round sign "
-    "sin sqrt square squeeze stack sum take tanh where zeros ones_like zeros_like"
-).split()
+STANDARD_FUNCTIONS = """
+    abs all any arange argmax argmin astype broadcast_to clip concat cos equal exp expand_dims expm1 floor full greater
+    greater_equal isfinite isnan less less_equal log log1p logical_and logical_not logical_or matmul matrix_transpose
+    max maximum mean min minimum not_equal ones ones_like permute_dims pow prod reshape round sign sin sqrt square
+    squeeze stack sum take tanh where zeros zeros_like
+""".split()  # noqa: SIM905 (a list of names reads better without quotes)
 
 # What learning needs beside the standard; every engine writes these itself.
 EXTRA_FUNCTIONS = {
@@ -39,7 +39,7 @@ EXTRA_FUNCTIONS = {
 FUNCTIONS = (*STANDARD_FUNCTIONS, *EXTRA_FUNCTIONS)
 
 # Element types, by their names in the standard.
-DTYPES = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64".split()
+DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"]
 
 
 class Boxed(Protocol):
@@ -92,6 +92,9 @@ class Engine:
     def threads(self) -> int:
         """How many threads one large product uses: two counts give different last bits, so runs record it."""
         raise NotImplementedError
+
+    def fix_threads(self) -> None:
+        """Keep that count for the rest of the process, whatever else changes it."""
 
     def version(self) -> str:
         """The library's version, for the record."""

@@ -78,7 +78,7 @@ class JaxEngine(Engine):
     def compile(self, step: Callable[..., Any], variables: Mapping[str, Boxed]) -> Callable[..., Any]:
         """See `Engine.compile`."""
 
-        @jax.jit
+        @jax.jit  # type: ignore[untyped-decorator]
         def pure(state: dict[str, Array], *arguments: Any) -> tuple[dict[str, Array], Any]:
             with self._carrying(variables):
                 for name, variable in variables.items():

@@ -81,6 +81,12 @@ class NumpyEngine(Engine):
 
         return max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
 
+    def fix_threads(self) -> None:
+        """See `Engine.fix_threads`."""
+        from threadpoolctl import threadpool_limits
+
+        threadpool_limits(self.threads(), user_api="blas")
+
     def version(self) -> str:
         """NumPy's version."""
         return np.__version__

@@ -2,8 +2,8 @@
 
 Reading order: `arithmetic.py` (a column of formulas), `reductions.py`, `shapes.py`, `activations.py`,
 `crossentropy.py`; `creation.py` holds what no gradient flows through.  An operation takes Tensors, arrays of the
-engine, NumPy arrays, lists or numbers, and returns a Tensor.  `netchu.gradcheck` proves the derivatives; CONTRIBUTING.md
-says how to add one.
+engine, NumPy arrays, lists or numbers, and returns a Tensor.  `netchu.gradcheck` proves the derivatives;
+CONTRIBUTING.md says how to add one.
 """
 
 from netchu.ops.activations import (

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from netchu.engines import Array, xp
-from netchu.errors import ShapeError, sentence
+from netchu.errors import ShapeError
 from netchu.ops.arithmetic import multiply
 from netchu.ops.shapes import get_item
 from netchu.tape import Result, Tensor, operation, to_array
@@ -210,7 +210,7 @@ def glu(x: Array, axis: int = -1) -> Tensor:
     """
     n, axis = x.shape[axis], axis % len(x.shape)
     if n % 2:
-        raise ShapeError(sentence("glu", expected=f"an even length along axis {axis}", got=f"shape={tuple(x.shape)}"))
+        raise ShapeError("glu", expected=f"an even length along axis {axis}", got=f"shape={tuple(x.shape)}")
     before = (slice(None),) * axis
     return multiply(get_item(x, (*before, slice(None, n // 2))), sigmoid(get_item(x, (*before, slice(n // 2, None)))))
 
@@ -264,5 +264,3 @@ def sparsemax(x: Array, axis: int = -1) -> Tensor:
     from netchu.ops.shapes import swapaxes
 
     return _sparsemax(x) if axis in (-1, len(x.shape) - 1) else swapaxes(_sparsemax(swapaxes(x, axis, -1)), axis, -1)
-
-

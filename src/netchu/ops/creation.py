@@ -8,7 +8,7 @@ import numpy as np
 
 from netchu import engines
 from netchu.engines import Array, Shape, xp
-from netchu.errors import UsageError, sentence
+from netchu.errors import UsageError
 from netchu.ops.crossentropy import one_hot_rows
 from netchu.tape import Result, Tensor, operation, to_array, unwrap, wrap
 
@@ -76,7 +76,7 @@ def top_k(x: Any, k: int) -> tuple[Tensor, Tensor]:
     """The `k` largest values along the last axis, largest first, and their indices."""
     array = unwrap(x)
     if not 0 < k <= array.shape[-1]:
-        raise UsageError(sentence("top_k", expected=f"k from 1 to {array.shape[-1]}", got=f"k={k}"))
+        raise UsageError("top_k", expected=f"k from 1 to {array.shape[-1]}", got=f"k={k}")
     values, indices = xp.top_k(array, k)
     return wrap(values), wrap(indices)
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from netchu import engines
 from netchu.engines import Array, xp
-from netchu.errors import DataError, ShapeError, sentence
+from netchu.errors import DataError, ShapeError
 from netchu.ops.activations import _sigmoid_of, _softplus_of
-from netchu.ops.arithmetic import clip, divide, log, multiply, negative
+from netchu.ops.arithmetic import add, cast, clip, divide, log, multiply, negative
 from netchu.ops.reductions import sum
 from netchu.ops.shapes import swapaxes
 from netchu.tape import Result, Tensor, operation, to_array, unwrap
@@ -85,8 +85,12 @@ def categorical_crossentropy(target: Array, output: Array, from_logits: bool = F
     Args and returns as in `sparse_categorical_crossentropy`, with `target` of the shape of `output`.
     """
     output = output if isinstance(output, Tensor) else Tensor(output)
-    target = _same_shape("categorical_crossentropy", target, output, "One-hot targets come from utils.to_categorical; "
-                         "for integer labels use sparse_categorical_crossentropy.")  # fmt: skip
+    target = _same_shape(
+        "categorical_crossentropy",
+        target,
+        output,
+        "One-hot targets come from utils.to_categorical; for integer labels use sparse_categorical_crossentropy.",
+    )
     if from_logits or (output.logits is not None and axis in (-1, output.ndim - 1)):
         z = output if from_logits else output.logits
         if axis not in (-1, output.ndim - 1):
@@ -103,17 +107,19 @@ def binary_crossentropy(target: Array, output: Array, from_logits: bool = False)
     if from_logits or output.logits is not None:
         return _binary_crossentropy(target, output if from_logits else output.logits)
     p = clip(output, EPSILON, 1 - EPSILON)
-    return negative(multiply(target, log(p)) + multiply(1 - target, log(1 - p)))
+    return negative(add(multiply(target, log(p)), multiply(1 - target, log(1 - p))))
 
 
 def _same_shape(where: str, target: Array, output: Tensor, do: str) -> Tensor:
     target = target if isinstance(target, Tensor) else Tensor(target, dtype=output.dtype)
     if target.shape != output.shape:
-        raise ShapeError(sentence(where, expected=f"targets of the output's shape {output.shape}",
-                                  got=f"target.shape={target.shape}", do=do))  # fmt: skip
-    if target.dtype != output.dtype:
-        target = Tensor(xp.astype(unwrap(target), unwrap(output).dtype))
-    return target
+        raise ShapeError(
+            where,
+            expected=f"targets of the output's shape {output.shape}",
+            got=f"target.shape={target.shape}",
+            do=do,
+        )
+    return target if target.dtype == output.dtype else cast(target, output.dtype)
 
 
 def _labels_for(target: Array, output: Tensor) -> Array:
@@ -123,9 +129,12 @@ def _labels_for(target: Array, output: Tensor) -> Array:
         labels = xp.reshape(labels, output.shape[:-1])
     if tuple(labels.shape) != output.shape[:-1]:
         hint = "These look one-hot: use categorical_crossentropy." if tuple(labels.shape) == output.shape else ""
-        raise ShapeError(sentence("sparse_categorical_crossentropy",
-                                  expected=f"integer labels of shape {output.shape[:-1]}",
-                                  got=f"target.shape={tuple(labels.shape)}", do=hint))  # fmt: skip
+        raise ShapeError(
+            "sparse_categorical_crossentropy",
+            expected=f"integer labels of shape {output.shape[:-1]}",
+            got=f"target.shape={tuple(labels.shape)}",
+            do=hint,
+        )
     if not engines.current().is_traced(labels):
         check_labels(engines.current().to_numpy(labels), output.shape[-1])
     return labels
@@ -137,10 +146,17 @@ def check_labels(labels: np.ndarray, classes: int, where: str = "sparse_categori
     Looked at on the host: a compiled step would silently take the last class for a label that is too large.
     """
     if labels.dtype.kind not in "iu":
-        raise DataError(sentence(where, expected="integer labels", got=f"dtype={labels.dtype}",
-                                 do='Write y.astype("int64") if these are class numbers.'))  # fmt: skip
+        raise DataError(
+            where,
+            expected="integer labels",
+            got=f"dtype={labels.dtype}",
+            do='Write y.astype("int64") if these are class numbers.',
+        )
     if labels.size and (labels.min() < 0 or labels.max() >= classes):
         wrong = int(np.flatnonzero((labels < 0) | (labels >= classes))[0])
-        raise DataError(sentence(where, expected=f"labels from 0 to {classes - 1} ({classes} classes in the output)",
-                                 got=f"label {int(labels.reshape(-1)[wrong])} at index {wrong}",
-                                 do="Give the last layer more units, or mend the labels."))  # fmt: skip
+        raise DataError(
+            where,
+            expected=f"labels from 0 to {classes - 1} ({classes} classes in the output)",
+            got=f"label {int(labels.reshape(-1)[wrong])} at index {wrong}",
+            do="Give the last layer more units, or mend the labels.",
+        )

@@ -9,10 +9,11 @@ from __future__ import annotations
 import builtins
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from netchu.engines import Array, Shape, xp
-from netchu.errors import ShapeError, UsageError, sentence
+from netchu.errors import ShapeError, UsageError
 from netchu.ops.arithmetic import sum_to
 from netchu.tape import Result, Tensor, operation
 
@@ -26,8 +27,10 @@ def matmul(x1: Array, x2: Array) -> Result:
     """
     if len(x1.shape) < 2 or len(x2.shape) < 2 or x1.shape[-1] != x2.shape[-2]:
         raise ShapeError(
-            sentence("matmul", expected="shapes (..., n, k) and (..., k, m)", got=f"{tuple(x1.shape)}, {tuple(x2.shape)}",
-                     do="Use reshape to make a vector a matrix of one row or column.")  # fmt: skip
+            "matmul",
+            expected="shapes (..., n, k) and (..., k, m)",
+            got=f"{tuple(x1.shape)}, {tuple(x2.shape)}",
+            do="Use reshape to make a vector a matrix of one row or column.",
         )
     return x1 @ x2, (
         lambda g: sum_to(g @ xp.matrix_transpose(x2), x1),
@@ -88,8 +91,7 @@ def _concatenate(*xs: Array, axis: int) -> Result:
     axis %= len(xs[0].shape)
     starts = [builtins.sum(x.shape[axis] for x in xs[:i]) for i in range(len(xs) + 1)]
     return xp.concat(list(xs), axis=axis), tuple(
-        lambda g, a=a, b=b: g[(slice(None),) * axis + (slice(a, b),)]  # type: ignore[misc]
-        for a, b in zip(starts, starts[1:])
+        lambda g, a=a, b=b: g[(slice(None),) * axis + (slice(a, b),)] for a, b in pairwise(starts)
     )
 
 
@@ -101,10 +103,7 @@ def concatenate(xs: Sequence[Array], axis: int = 0) -> Tensor:
 @operation
 def _stack(*xs: Array, axis: int) -> Result:
     axis %= len(xs[0].shape) + 1
-    return xp.stack(list(xs), axis=axis), tuple(
-        lambda g, i=i: g[(slice(None),) * axis + (i,)]  # type: ignore[misc]
-        for i in range(len(xs))
-    )
+    return xp.stack(list(xs), axis=axis), tuple(lambda g, i=i: g[(slice(None),) * axis + (i,)] for i in range(len(xs)))
 
 
 def stack(xs: Sequence[Array], axis: int = 0) -> Tensor:
@@ -128,12 +127,14 @@ def _put_back(g: Array, positions: Array, x: Array) -> Array:
 
 @operation
 def get_item(x: Array, key: Any) -> Result:
-    """`x[key]`: whole numbers, slices, `...` and None.  Raises UsageError for anything else: `take` has index arrays."""
+    """`x[key]` for whole numbers, slices, `...` and None.  Raises UsageError for anything else: see `take`."""
     for part in key if isinstance(key, tuple) else (key,):
         if not (part is None or part is Ellipsis or isinstance(part, (int, slice))) or isinstance(part, bool):
             raise UsageError(
-                sentence("tensor[key]", expected="whole numbers, slices, `...` or None", got=f"key={part!r:.80}",
-                         do="Use netchu.ops.take(x, indices, axis) to choose by an array of indices.")  # fmt: skip
+                "tensor[key]",
+                expected="whole numbers, slices, `...` or None",
+                got=f"key={part!r:.80}",
+                do="Use netchu.ops.take(x, indices, axis) to choose by an array of indices.",
             )
     return x[key], (lambda g: _put_back(g, _positions(x)[key], x),)
 

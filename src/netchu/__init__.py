@@ -1,0 +1,81 @@
+"""netchu: neural networks in the words of Keras, readable from `fit()` down to each derivative.
+
+    import netchu
+    from netchu.layers import Dense, Input
+
+    (x, y), (x_test, y_test) = netchu.datasets.mnist.load_data()
+
+Reading order for the whole: `naive.py` (the tutorial's system), `tape.py`, `ops/`, `layers/`, `optimizers.py`,
+`stepping.py`, `training.py`, `models.py`; docs/how-it-works.md walks through it.
+
+Modules are loaded when they are asked for: `import netchu` by itself costs little.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from netchu.engines import current as current_engine
+    from netchu.engines import set_engine
+    from netchu.gradcheck import gradcheck
+    from netchu.layers import Input
+    from netchu.models import Sequential
+    from netchu.tape import GradientTape, Tensor, Variable
+
+# public name -> the module that holds it
+_NAMES = {
+    "GradientTape": "netchu.tape", "Input": "netchu.layers", "Sequential": "netchu.models", "Tensor": "netchu.tape",
+    "Variable": "netchu.tape", "gradcheck": "netchu.gradcheck", "set_engine": "netchu.engines",
+}  # fmt: skip
+_MODULES = (
+    "activations",
+    "callbacks",
+    "datasets",
+    "digits",
+    "engines",
+    "errors",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "naive",
+    "ops",
+    "optimizers",
+    "random",
+    "utils",
+)
+
+# What Keras has and netchu leaves to it: docs/limits.md.
+_NOT_HERE = ("Model", "Functional", "KerasTensor", "applications", "backend", "distribution", "tree", "mixed_precision")
+
+__all__ = [
+    "GradientTape", "Input", "Sequential", "Tensor", "Variable", "activations", "callbacks", "current_engine",
+    "datasets", "digits", "engines", "errors", "gradcheck", "initializers", "layers", "losses", "metrics", "models", "naive",
+    "ops", "optimizers", "random", "set_engine", "utils",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        value = getattr(importlib.import_module(_NAMES[name]), name)
+        globals()[name] = value  # `netchu.gradcheck` is the function, also after its module was imported
+        return value
+    if name in _MODULES:
+        return importlib.import_module(f"netchu.{name}")
+    if name == "current_engine":
+        return importlib.import_module("netchu.engines").current
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("netchu")
+    if name in _NOT_HERE:
+        raise AttributeError(
+            f"netchu has no {name}: it builds Sequential models only. What netchu leaves to Keras, and what to use "
+            "instead, stands in docs/limits.md."
+        )
+    raise AttributeError(f"module 'netchu' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,214 @@
+"""The data cache: verified, unpacked files in the user's cache folder, filled by one download for many processes.
+
+    arrays, source, notes = obtain(MNIST, Limits(), offline=False)
+
+The files lie unpacked, as IDX, in `netchu/mnist` under the system's cache folder (`XDG_CACHE_HOME`, `~/.cache`,
+`~/Library/Caches`, `%LOCALAPPDATA%`), so that a second start only reads and hashes them.  The SHA-256 is compared at
+each load; a damaged file counts as absent and is fetched again.  Writing is atomic (temporary file in the same folder,
+fsync, rename), so a process killed at any moment leaves either no file under the final name or a whole one.
+
+The lock file lies beside the data folder, not in it, so that clearing the data does not break the lock.  The lock is
+the system's (flock and its kin): it ends with the process that held it, however that ended.
+
+Limits: when the cache cannot be written, the data is used from memory and a note says so; netchu never falls back to a
+temporary folder that others may write to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netchu.datasets.idx import parse_idx
+from netchu.datasets.mirrors import DownloadFailedError, Limits, Registry, RemoteFile
+
+_log = logging.getLogger("netchu")
+_TEMPORARY = ".netchu-part-"
+_Arrays = dict[str, NDArray[Any]]
+
+
+def cache_folder() -> Path:
+    """Where netchu keeps downloaded data on this system; nothing is created.
+
+    Raises:
+        OSError: the system names no such folder (no home, or a relative `XDG_CACHE_HOME`).
+    """
+    import platformdirs
+
+    folder = Path(platformdirs.user_cache_dir("netchu", appauthor=False))
+    if not folder.is_absolute():  # would otherwise land, as "~" or so, in whatever the current folder is
+        raise OSError(f"the cache folder {str(folder)!r} is not an absolute path; set HOME or XDG_CACHE_HOME")
+    return folder
+
+
+def obtain(registry: Registry, limits: Limits, *, offline: bool) -> tuple[list[NDArray[Any]], str, list[str]]:
+    """The data set's arrays from the cache or, failing that, from the mirrors.
+
+    Args:
+        registry: what to get; its name is the folder in the cache.
+        limits: how long to wait.
+        offline: make no network call at all.
+
+    Returns:
+        The arrays in the registry's order, the source in words (`"cache"`, `"download HOST"`), and notes to warn about.
+
+    Raises:
+        DownloadFailedError: neither the cache nor any mirror has all the files intact.
+    """
+    began = time.time()
+    try:
+        root = cache_folder()
+    except OSError as error:
+        if offline:
+            raise DownloadFailedError([f"cache: {error}"]) from error
+        return _download(registry, limits, None, {}, [_unwritable(error)])
+    folder = root / registry.name
+    held = _read_intact(folder, registry)
+    if len(held) == len(registry.files):
+        return _in_order(registry, held), "cache", []
+    if offline:
+        raise DownloadFailedError([f"cache: no intact copy in {folder}"])
+    with _one_process(root, registry.name, limits.total) as trouble:
+        if trouble is not None:
+            return _download(registry, limits, None, held, [_unwritable(trouble)])
+        held = _read_intact(folder, registry)  # another process may have done the work while this one waited
+        if len(held) == len(registry.files):
+            return _in_order(registry, held), "cache", []
+        if _waited_in_vain(root, registry) >= began:  # for all who queued behind it, this one too
+            raise DownloadFailedError(["no mirror has answered another process just now"])
+        _sweep(folder)
+        return _download(registry, limits, folder, held, [])
+
+
+def _download(
+    registry: Registry, limits: Limits, folder: Path | None, held: _Arrays, notes: list[str]
+) -> tuple[list[NDArray[Any]], str, list[str]]:
+    """Fetch what `held` lacks; keep each file in `folder` (None: nowhere) as soon as it is verified."""
+    from netchu.datasets.download import Downloader  # here, because a warm cache needs neither urllib nor ssl
+
+    with Downloader(registry, limits) as downloader:
+        for file in registry.files:
+            if file.name in held:
+                continue
+            try:
+                data = downloader.fetch(file)
+            except DownloadFailedError:
+                if folder is not None and not downloader.answered:
+                    _remember_silence(folder.parent, registry)
+                raise
+            held[file.name] = parse_idx(data, file.name)
+            if folder is None:
+                continue
+            try:
+                _write_atomically(folder / file.name, data)
+            except OSError as error:
+                notes.append(_unwritable(error))
+                folder = None
+        return _in_order(registry, held), f"download {', '.join(downloader.hosts)}", notes
+
+
+def _remember_silence(root: Path, registry: Registry) -> None:
+    with contextlib.suppress(OSError):
+        (root / f"{registry.name}.no-answer").write_bytes(b"")
+
+
+def _waited_in_vain(root: Path, registry: Registry) -> float:
+    """When a process last learned that no mirror answers, in seconds since the epoch; 0 for never."""
+    try:
+        return (root / f"{registry.name}.no-answer").stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _in_order(registry: Registry, held: _Arrays) -> list[NDArray[Any]]:
+    return [held[file.name] for file in registry.files]
+
+
+def _unwritable(error: BaseException) -> str:
+    return (
+        f"The data was not kept, because the cache cannot be written ({error}): it will be downloaded again next time. "
+        "Make the cache folder writable, or name a folder that holds the data with --data or NETCHU_DATA_DIR."
+    )
+
+
+def _read_intact(folder: Path, registry: Registry) -> _Arrays:
+    """Those files of the cache whose size and SHA-256 are right, by name."""
+    found = ((file.name, _read_file(folder / file.name, file)) for file in registry.files)
+    return {name: array for name, array in found if array is not None}
+
+
+def _read_file(path: Path, file: RemoteFile) -> NDArray[Any] | None:
+    try:
+        if not path.is_file():
+            return None
+        data = np.empty(file.size, dtype=np.uint8)
+        with path.open("rb") as stream:
+            whole = os.fstat(stream.fileno()).st_size == file.size and stream.readinto(data.data) == file.size
+    except OSError as error:
+        _log.info("the cached file %s cannot be read: %s", path, error)
+        return None
+    if not whole or hashlib.sha256(data.data).hexdigest() != file.sha256:
+        _log.info("the cached file %s is damaged and will be fetched again", path)
+        return None
+    return parse_idx(data, str(path))
+
+
+@contextlib.contextmanager
+def _one_process(root: Path, name: str, timeout: float) -> Iterator[OSError | None]:
+    """Hold the lock of one data set; yields what stood in the way when the cache cannot be written to."""
+    import filelock
+
+    trouble: OSError | None = None
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(root / f"{name}.lock", timeout=timeout)
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise DownloadFailedError([f"another process has held {error.lock_file} for {timeout:g} s"]) from error
+    except OSError as error:
+        trouble = error
+    if trouble is not None:
+        yield trouble
+        return
+    try:
+        yield None
+    finally:
+        lock.release()
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed downloads left; the lock is held, so none of it belongs to a living one."""
+    with contextlib.suppress(OSError):
+        for leftover in folder.glob(f"{_TEMPORARY}*"):
+            leftover.unlink()
+
+
+def _write_atomically(path: Path, data: bytearray) -> None:
+    """Make `path` hold `data`, or leave it as it was: never a part of it under its final name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    with contextlib.suppress(OSError):  # Windows cannot open folders; there the rename itself has to do
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,51 @@
+"""Writing a file so that, whatever happens, the old one or the new one is there whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from os import PathLike
+from pathlib import Path
+
+
+def write_atomically(path: str | PathLike[str], data: bytes) -> None:
+    """Write `data` to a temporary file in the same folder, force it to the disk, and rename it to `path`.
+
+    Raises:
+        OSError: no such folder, no permission, disk full: the old file is untouched and no temporary file stays.
+    """
+    target = Path(path)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, _mode_for(target))
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _sync_folder(target.parent)
+
+
+def _mode_for(target: Path) -> int:
+    """The old file's permissions, or those that a plain `open` would give: a temporary file has 600."""
+    with contextlib.suppress(OSError):
+        return target.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Force the new name to the disk; Windows has no such call and keeps names safe by itself."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

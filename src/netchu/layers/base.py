@@ -1,0 +1,261 @@
+"""Layer: a function with weights.
+
+    class Scale(netchu.layers.Layer):
+        def build(self, input_shape):
+            self.factor = self.add_weight((input_shape[-1],), "ones", name="factor")
+
+        def call(self, x):
+            return x * self.factor
+
+A layer is made first and built later, when the shape of its input is known: on its first call, or when the model it
+stands in is built.  Shapes are tuples with None for the batch: (None, 784).
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from netchu import initializers, ops
+from netchu.errors import ShapeError, UsageError
+from netchu.random import Stream
+from netchu.registry import Configurable
+from netchu.tape import Tensor, Variable
+
+BatchShape: TypeAlias = tuple[int | None, ...]
+
+_shapes_only: ContextVar[bool] = ContextVar("_shapes_only", default=False)
+
+
+@contextmanager
+def shapes_only() -> Iterator[None]:
+    """While it is open, new weights take no memory and have no values: a file's architecture is measured this way."""
+    token = _shapes_only.set(True)
+    try:
+        yield
+    finally:
+        _shapes_only.reset(token)
+
+
+def snake_case(name: str) -> str:
+    """`LeakyReLU` -> `leaky_relu`: how a layer is named when nobody names it."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+class Layer(Configurable):
+    """Base of all layers: a subclass makes weights in `build` and computes in `call`.
+
+    Args:
+        name: unique in a model; made from the class name if None.
+        trainable: whether training changes its weights.
+        dtype: of its weights and of its input, which is cast to it; None is float32.
+
+    Attributes:
+        built: whether the weights exist.
+    """
+
+    def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: str | None = None) -> None:
+        if name is not None and not (isinstance(name, str) and name.isprintable() and 0 < len(name) <= 100):
+            raise UsageError("Layer", expected="a printable name of 1 to 100 letters", got=f"name={name!r:.60}")
+        self.named_by_user = name is not None
+        self.name = name or snake_case(type(self).__name__)
+        self.trainable = trainable
+        self.dtype = dtype or "float32"
+        self.built = False
+        self._own_weights: list[Variable] = []
+
+    # --- what a subclass defines -------------------------------------------------------------------------------------
+
+    def build(self, input_shape: BatchShape) -> None:
+        """Make the weights for inputs of `input_shape`, e.g. (None, 784)."""
+
+    def call(self, x: Tensor) -> Tensor:
+        """Compute the output.  May take `training`, a bool, as second argument."""
+        raise NotImplementedError
+
+    def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
+        """The shape of the output, from one sample of zeros unless a subclass knows better."""
+        sample = ops.zeros(tuple(n or 1 for n in input_shape), dtype=self.dtype)
+        return (None, *self(sample).shape[1:])
+
+    # --- what a subclass uses ----------------------------------------------------------------------------------------
+
+    def add_weight(
+        self,
+        shape: tuple[int, ...] = (),
+        initializer: Any = "glorot_uniform",
+        dtype: str | None = None,
+        trainable: bool = True,
+        name: str = "weight",
+    ) -> Variable:
+        """Make a Variable that belongs to the layer.
+
+        Args:
+            shape: of the weight.
+            initializer: a name or an Initializer.
+            dtype: the layer's if None.
+            trainable: whether training changes it.
+            name: unique in the layer.
+        """
+        dtype = dtype or self.dtype
+        if _shapes_only.get():
+            variable = Variable(np.zeros((), dtype), trainable=trainable, name=name)
+            variable.array = np.broadcast_to(np.zeros((), dtype), shape)  # one number, seen as often as the shape says
+        else:
+            variable = Variable(initializers.get(initializer)(shape, dtype), trainable=trainable, name=name)
+        self._own_weights.append(variable)
+        return variable
+
+    # --- what a caller uses ------------------------------------------------------------------------------------------
+
+    def __call__(self, x: Any, training: bool = False) -> Tensor:
+        """Build if needed, and compute.
+
+        Args:
+            x: input (batch, ...), Tensor or array; cast to the layer's dtype.
+            training: whether this is a training step: Dropout drops only then.
+        """
+        x = ops.convert_to_tensor(x)
+        if x.dtype != self.dtype:
+            x = ops.cast(x, self.dtype)
+        self.ensure_built((None, *x.shape[1:]))
+        return self.call(x, training=training) if self.takes_training() else self.call(x)  # type: ignore[call-arg]
+
+    def ensure_built(self, input_shape: BatchShape) -> None:
+        """Call `build` once."""
+        if not self.built:
+            self.build(tuple(input_shape))
+            self.built = True
+
+    @classmethod
+    def takes_training(cls) -> bool:
+        """Whether `call` has a parameter `training`."""
+        known = cls.__dict__.get("_takes_training")
+        if known is None:
+            known = "training" in inspect.signature(cls.call).parameters
+            cls._takes_training = known  # type: ignore[attr-defined]
+        return bool(known)
+
+    def _parts(self, kind: type | tuple[type, ...]) -> list[Any]:
+        """The attributes of a kind, also inside lists, tuples and dictionaries, each once, in order of assignment."""
+        found: dict[int, Any] = {}
+        waiting = [value for key, value in vars(self).items() if key != "_own_weights"][::-1]
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, kind):
+                found.setdefault(id(value), value)
+            elif isinstance(value, (list, tuple)):
+                waiting.extend(reversed(value))
+            elif isinstance(value, dict):
+                waiting.extend(reversed(value.values()))
+        return list(found.values())
+
+    @property
+    def sublayers(self) -> list[Layer]:
+        """The layers among its attributes."""
+        return self._parts(Layer)
+
+    @property
+    def weights(self) -> list[Variable]:
+        """Its own weights in the order they were added, then those of the layers it holds."""
+        nested = [w for layer in self.sublayers for w in layer.weights]
+        return list({id(w): w for w in (*self._own_weights, *nested)}.values())
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        """The weights that training changes."""
+        if not self.trainable:
+            return []
+        nested = [w for layer in self.sublayers for w in layer.trainable_weights]
+        return list({id(w): w for w in (*(w for w in self._own_weights if w.trainable), *nested)}.values())
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        """The weights that training leaves alone."""
+        trainable = set(map(id, self.trainable_weights))
+        return [w for w in self.weights if id(w) not in trainable]
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        """The same as `trainable_weights`: what gradients are taken for."""
+        return self.trainable_weights
+
+    def state(self) -> dict[str, Variable]:
+        """Every Variable of the layer by name: weights, other Variables among its attributes, and random steps."""
+        named: dict[str, Variable] = {}
+        streams = [stream.step for stream in self._parts(Stream)]
+        for variable in (*self._own_weights, *self._parts(Variable), *streams):
+            if not any(variable is known for known in named.values()):
+                named[_unused(variable.name, named)] = variable
+        for layer in self.sublayers:
+            prefix = _unused(layer.name, {key.partition("/")[0]: 0 for key in named})
+            named |= {f"{prefix}/{key}": variable for key, variable in layer.state().items()}
+        return named
+
+    def get_weights(self) -> list[np.ndarray]:
+        """The values of the weights, as NumPy arrays of one's own."""
+        return [np.array(w.numpy()) for w in self.weights]
+
+    def set_weights(self, weights: list[Any]) -> None:
+        """Assign values in the order of `get_weights`.
+
+        Raises:
+            ShapeError: another number of arrays, or other shapes; every mismatch is listed.  Nothing is changed then.
+        """
+        own = self.weights
+        got = [tuple(np.shape(value)) for value in weights]
+        wrong = [f"[{i}] {w.name} {w.shape} got {s}" for i, (w, s) in enumerate(zip(own, got)) if w.shape != s]
+        if len(own) != len(weights) or wrong:
+            raise ShapeError(
+                f"set_weights of {self.name!r}",
+                got=f"{len(weights)} arrays {'; '.join(wrong)}",
+                expected=f"{len(own)} arrays of shapes {[w.shape for w in own]}",
+            )
+        for variable, value in zip(own, weights):
+            variable.assign(value)
+
+    def count_params(self) -> int:
+        """How many numbers its weights hold."""
+        return sum(int(np.prod(w.shape, dtype=np.int64)) for w in self.weights)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON values."""
+        config = super().get_config()
+        for key, default in (("trainable", True), ("dtype", "float32")):
+            if config.get(key) == default:
+                config.pop(key)
+        return config
+
+
+def _unused(name: str, taken: dict[str, Any]) -> str:
+    """`name`, or with the first number that makes it new: dense, dense_1, dense_2."""
+    number, candidate = 0, name
+    while candidate in taken:
+        number += 1
+        candidate = f"{name}_{number}"
+    return candidate
+
+
+def check_axis(layer: Layer, expected: int | None, shape: tuple[int, ...]) -> None:
+    """Raise ShapeError, in Keras's words, if the last axis of an input is not what the layer was built for."""
+    if expected is not None and shape[-1] != expected:
+        raise ShapeError(
+            f"Input 0 of layer '{layer.name}' is incompatible with the layer: expected axis -1 of input shape to have "
+            f"value {expected}, but received input with shape {(None, *shape[1:])}. "
+            "Reshape x, or build the layer for this width."
+        )
+
+
+def positive_integer(where: str, name: str, value: Any) -> int:
+    """`value` as an int; UsageError in Keras's words if it is not a positive whole number."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise UsageError(
+            f"{where}: Received an invalid value for `{name}`, expected a positive integer. Received: {name}={value!r}"
+        )
+    return int(value)

@@ -1,0 +1,132 @@
+"""The layers that the tutorial's network is made of: Input, Dense, Activation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netchu import activations, initializers
+from netchu.errors import ShapeError, UsageError
+from netchu.layers.base import BatchShape, Layer, check_axis, positive_integer
+from netchu.tape import Tensor
+
+
+class Dense(Layer):
+    """A fully connected layer: each output is a weighted sum of all inputs, through an activation.
+
+        y = activation(x @ kernel + bias)
+
+    Shapes: x (batch, ..., in), kernel (in, units), bias (units,), y (batch, ..., units).
+
+    Args:
+        units: how many outputs, a positive integer.
+        activation: a name or a function; None for none.
+        use_bias: whether to add the bias.
+        kernel_initializer: first values of the kernel, a name or an Initializer.
+        bias_initializer: first values of the bias.
+        name, trainable, dtype: see `Layer`.
+
+    Raises:
+        UsageError: units that are no positive integer, or an unknown name.
+        ShapeError: an input with fewer than two axes, or whose last axis is not what the layer was built for.
+
+    Example:
+        >>> Dense(512, activation="relu")
+        Dense(units=512, activation='relu')
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        **settings: Any,
+    ) -> None:
+        super().__init__(**settings)
+        self.units = positive_integer("Dense", "units", units)
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+
+    def build(self, input_shape: BatchShape) -> None:
+        """Make kernel and bias for inputs (None, ..., in)."""
+        width = input_shape[-1]
+        if len(input_shape) < 2 or width is None:
+            raise ShapeError(
+                f"layer '{self.name}' (Dense)",
+                expected="an input (batch, ..., features)",
+                got=f"input_shape={input_shape}",
+                do="Put Flatten() or Reshape() before it.",
+            )
+        self.kernel = self.add_weight((width, self.units), self.kernel_initializer, name="kernel")
+        self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias") if self.use_bias else None
+
+    def call(self, x: Tensor) -> Tensor:
+        """y = activation(x @ kernel + bias)."""
+        check_axis(self, self.kernel.shape[0], x.shape)
+        y = x @ self.kernel
+        if self.bias is not None:
+            y = y + self.bias
+        return self.activation(y)
+
+    def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
+        """(None, ..., in) -> (None, ..., units)."""
+        return (*input_shape[:-1], self.units)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments; no activation is written as None."""
+        config = super().get_config()
+        return config | {"activation": None if self.activation is activations.linear else config["activation"]}
+
+
+class Activation(Layer):
+    """An activation function as a layer of its own.
+
+    Args:
+        activation: a name or a function.
+        name, trainable, dtype: see `Layer`.
+    """
+
+    def __init__(self, activation: Any, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.activation = activations.get(activation)
+
+    def call(self, x: Tensor) -> Tensor:
+        """activation(x)."""
+        return self.activation(x)
+
+    def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
+        """Unchanged, but for `glu`, which halves the last axis."""
+        return super().compute_output_shape(input_shape) if self.activation is activations.glu else input_shape
+
+
+class InputLayer(Layer):
+    """Says what shape a model's input has; made by `Input`."""
+
+    def __init__(self, shape: tuple[int | None, ...], **settings: Any) -> None:
+        super().__init__(**settings)
+        if isinstance(shape, int) or not all(n is None or isinstance(n, int) for n in shape):
+            raise UsageError(
+                "Input", expected="a tuple of lengths without the batch, such as (784,)", got=f"shape={shape!r}"
+            )
+        self.shape = tuple(None if n is None else positive_integer("Input", "shape", n) for n in shape)
+
+    def call(self, x: Tensor) -> Tensor:
+        """The input itself."""
+        return x
+
+    def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
+        """(None, *shape)."""
+        return (None, *self.shape)
+
+
+def Input(shape: tuple[int | None, ...], *, name: str | None = None) -> InputLayer:
+    """The shape of one sample, as the first entry of a Sequential, which is then built at once.
+
+    Args:
+        shape: without the batch: `(784,)` for rows of 784 numbers.
+        name: of the input.
+    """
+    return InputLayer(shape, name=name)

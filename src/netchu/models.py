@@ -1,0 +1,273 @@
+"""Sequential: layers one after the other, and back from a file.
+
+    model = Sequential([Input((784,)), Dense(512, activation="relu"), Dense(10, activation="softmax")])
+    model.compile("rmsprop", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(x_train, y_train, epochs=5, batch_size=128)
+    model.save("model.safetensors");  model = load_model("model.safetensors")
+
+What a Sequential computes is the for-loop in `call`.  How it is trained stands in `training.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from os import PathLike
+from typing import Any
+
+from netchu import checks, engines, layers, losses, optimizers, random, saving
+from netchu.errors import ModelFileError, NetchuError, UsageError, choices
+from netchu.layers.base import BatchShape, Layer, shapes_only
+from netchu.layers.core import InputLayer
+from netchu.registry import to_json
+from netchu.summary import summary_text
+from netchu.tape import Tensor, Variable
+from netchu.training import Trainer
+
+__all__ = ["Sequential", "load_model"]
+
+
+class Sequential(Trainer):
+    """A model whose layers follow one another.
+
+    Args:
+        layers: in order; an `Input` first builds the model at once, otherwise it is built by the first data.
+        name: for summaries.
+
+    Attributes:
+        info: a dictionary that `save` writes into the file and `load_model` reads: how the model was trained.
+
+    Raises:
+        UsageError: something that is no layer, or two layers of one given name.
+    """
+
+    def __init__(self, layers: Iterable[Layer] | None = None, *, name: str | None = None, **settings: Any) -> None:
+        super().__init__(name=name, **settings)
+        self._input: InputLayer | None = None
+        self._layers: list[Layer] = []
+        self._shapes: list[BatchShape] = []  # the model's input, then each layer's output, once they are known
+        self.info: dict[str, Any] = {}
+        for layer in layers or ():
+            self.add(layer)
+
+    # --- what it is made of ------------------------------------------------------------------------------------------
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers in order, without the Input."""
+        return list(self._layers)
+
+    def add(self, layer: Layer) -> None:
+        """Put a layer at the end."""
+        checks.check_layer(layer)
+        if isinstance(layer, InputLayer):
+            if self._layers or self._input is not None:
+                raise UsageError("Sequential", expected="Input as the first entry only", got=f"{layer!r}")
+            self._input = layer
+            self._shapes = [layer.compute_output_shape(())]
+            return
+        self._give_name(layer)
+        self._layers.append(layer)
+        if self._shapes:
+            self._build_layer(layer)
+        self._changed()
+
+    def pop(self) -> Layer:
+        """Take the last layer away and return it."""
+        if not self._layers:
+            raise UsageError("Sequential.pop", expected="at least one layer", got="layers=[]")
+        layer = self._layers.pop()
+        del self._shapes[len(self._layers) + 1 :]
+        self._changed()
+        return layer
+
+    def _changed(self) -> None:
+        """Compiled steps and slots belong to the layers there were: compile anew."""
+        self.built = bool(self._layers) and len(self._shapes) == len(self._layers) + 1
+        self.optimizer = None
+
+    def _give_name(self, layer: Layer) -> None:
+        taken = {known.name for known in self._layers}
+        if layer.name in taken and layer.named_by_user:
+            raise UsageError(
+                f"All layers added to a Sequential model should have unique names. Name '{layer.name}' is already the "
+                "name of a layer in this model. Pass another `name`."
+            )
+        number, base = 0, layer.name
+        while layer.name in taken:
+            number += 1
+            layer.name = f"{base}_{number}"
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer of that name or at that index; UsageError lists the names if there is none."""
+        if index is not None:
+            if not -len(self._layers) <= index < len(self._layers):
+                raise UsageError("get_layer", expected=f"an index below {len(self._layers)}", got=f"{index=}")
+            return self._layers[index]
+        for layer in self._layers:
+            if layer.name == name:
+                return layer
+        raise UsageError(choices("layer", name, [layer.name for layer in self._layers]))
+
+    def __repr__(self) -> str:
+        entries = [*([self._input] if self._input is not None else []), *self._layers]
+        return f"Sequential([{', '.join(map(repr, entries))}])"
+
+    # --- what it computes --------------------------------------------------------------------------------------------
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        """Each layer on what the one before it gave."""
+        for layer in self._layers:
+            x = layer(x, training=training)
+        return x
+
+    def build(self, input_shape: BatchShape) -> None:
+        """Make all weights for inputs of `input_shape`, e.g. (None, 784)."""
+        if not self._layers:
+            raise UsageError("Sequential", expected="at least one layer", got="layers=[]", do="Call add().")
+        if self._input is None:
+            self._input = InputLayer(tuple(input_shape)[1:])
+        self._shapes = [(None, *self._input.shape)]
+        for layer in self._layers:
+            self._build_layer(layer)
+        self.built = True
+
+    def _build_layer(self, layer: Layer) -> None:
+        layer.ensure_built(self._shapes[-1])
+        self._shapes.append(layer.compute_output_shape(self._shapes[-1]))
+
+    def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
+        """The shape after the last layer."""
+        for layer in self._layers:
+            input_shape = layer.compute_output_shape(input_shape)
+        return input_shape
+
+    @property
+    def input_shape(self) -> BatchShape:
+        """(None, ...); UsageError while it is not known."""
+        if not self._shapes:
+            raise UsageError(
+                "Sequential",
+                expected="a built model",
+                got="built=False",
+                do="Put Input((width,)) first, or call build((None, width)).",
+            )
+        return self._shapes[0]
+
+    @property
+    def output_shape(self) -> BatchShape:
+        """(None, ...); UsageError while it is not known."""
+        return self._shapes[-1] if self.input_shape else ()
+
+    def summary(self, line_length: int | None = None, print_fn: Callable[[str], None] = print) -> None:
+        """Print the layers, the shapes of their outputs and the numbers of their parameters, in Keras's box."""
+        shapes = self._shapes[1:] if self.built else [None] * len(self._layers)
+        print_fn(summary_text(self, list(zip(self._layers, shapes)), line_length))
+
+    # --- configuration and files -------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """The architecture as JSON values."""
+        entries = [*([self._input] if self._input is not None else []), *self._layers]
+        return {"name": self.name, "layers": [to_json(layer) for layer in entries]}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Sequential:
+        """A model of this architecture, with new weights.
+
+        Args:
+            config: as `get_config` gives it.
+            custom_objects: class name -> class, for layers of one's own.
+        """
+        known = {"Sequential": cls, **(custom_objects or {})}
+        entries = [layers.registry.get(entry, known) for entry in config["layers"]]
+        return cls(entries, name=config.get("name"))
+
+    def named_weights(self) -> dict[str, Variable]:
+        """The weights by the names that files use: `dense/kernel`."""
+        weights = set(map(id, self.weights))
+        return {name: variable for name, variable in self.state().items() if id(variable) in weights}
+
+    def save(self, filepath: str | PathLike[str]) -> None:
+        """Write architecture, weights and compile settings to one `.safetensors` file, atomically.
+
+        The optimizer's slots are not part of it.  Equal models give equal files.
+
+        Raises:
+            UsageError: the model is not built, or the name has another ending.
+            ModelFileError: weights with NaN or infinity.
+            OSError: the file cannot be written; an old one stays.
+        """
+        if not str(filepath).endswith(".safetensors"):
+            raise UsageError("save", expected="a name ending in .safetensors", got=f"filepath={str(filepath)!r}")
+        if not self.built:
+            raise UsageError("save", expected="a built model", got="built=False", do="Call build() or fit().")
+        engine = engines.current()
+        about = {
+            "engine": engine.name,
+            "engine_version": engine.version(),
+            "threads": engine.threads(),
+            "seed": random.seed(),
+        }
+        config = {"model": self.get_config(), "compile": self._compile_config()}
+        arrays = {name: variable.numpy() for name, variable in self.named_weights().items()}
+        saving.write(filepath, config, {**about, **self.info}, arrays)
+
+    def _compile_config(self) -> dict[str, Any] | None:
+        """What `compile` was given, where netchu knows it by name."""
+        if self.optimizer is None or type(self.loss).__name__ not in {c.__name__ for c in losses.classes}:
+            return None
+        plain = [
+            m for m in (self._compiled_metrics.identifiers if self._compiled_metrics else []) if isinstance(m, str)
+        ]
+        return {"optimizer": to_json(self.optimizer), "loss": to_json(self.loss), "metrics": plain}
+
+
+def load_model(
+    filepath: str | PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
+) -> Sequential:
+    """Read a model that `save` wrote.
+
+    Nothing in the file is executed; only netchu's own layers, and classes given here, are made.
+
+    Args:
+        filepath: of the model.
+        custom_objects: class name -> class, for layers of one's own.
+        compile: whether to compile it as it was.
+
+    Raises:
+        DataNotFoundError: no such file.
+        ModelFileError: it is no netchu model, is damaged, names an unknown layer, or its tensors do not fit its
+            architecture; found out before anything of its size is allocated.
+    """
+    file = saving.read(filepath)
+    try:
+        with shapes_only():
+            model = Sequential.from_config(file.config["model"], custom_objects)
+            model.ensure_built(model.input_shape)
+        variables = model.named_weights()
+        expected = {name: saving.TensorSpec(v.dtype, v.shape) for name, v in variables.items()}
+    except (NetchuError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise ModelFileError(f"{file.path}: expected an architecture of known layers, got: {error}") from None
+    wrong = [
+        f"{name[:60]}: expected {expected.get(name, 'nothing')}, got {file.specs.get(name, 'nothing')}"
+        for name in sorted({*expected, *file.specs})
+        if expected.get(name) != file.specs.get(name)
+    ]
+    if wrong:
+        raise ModelFileError(f"{file.path}: expected tensors that fit the architecture. {'; '.join(wrong[:5])}")
+    arrays = file.arrays()
+    for name, variable in variables.items():
+        variable.array = engines.current().asarray(arrays[name])
+    model.info = file.info
+    if compile and file.config.get("compile"):
+        _compile_as_saved(model, file)
+    return model
+
+
+def _compile_as_saved(model: Sequential, file: saving.ModelFile) -> None:
+    try:
+        settings = file.config["compile"]
+        optimizer, loss = optimizers.get(settings["optimizer"]), losses.get(settings["loss"])
+        model.compile(optimizer, loss, metrics=[str(name) for name in settings["metrics"]])
+    except (NetchuError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ModelFileError(f"{file.path}: expected compile settings with known names, got: {error}") from None

@@ -1,0 +1,178 @@
+"""The model file: one safetensors file, its architecture as JSON in the header, read without trust.
+
+The header's `__metadata__` has the single key `netchu`, a JSON object: `{"format": 1, "config": {...}, "info": {...}}`.
+The tensors are the weights by name, `dense/kernel`.  Nothing in a file is executed or imported, no path in it is
+followed, and it is refused, as ModelFileError, before anything is allocated, if its header is too long, is no strict
+JSON, or describes other bytes than the file has.  This room knows configurations and named arrays, not layers.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from netchu.errors import DataNotFoundError, ModelFileError
+from netchu.files import write_atomically
+
+FORMAT = 1
+MAX_FILE_BYTES = 1 << 30
+MAX_HEADER_BYTES = 1 << 20
+DTYPES = {"F32": "float32", "F64": "float64", "I32": "int32", "I64": "int64", "U8": "uint8", "BOOL": "bool"}
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """What a header says of one tensor."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A file whose header was checked; no tensor has been read yet.
+
+    Attributes:
+        config: the architecture.
+        info: how it was trained.
+        specs: name -> dtype and shape of each tensor.
+    """
+
+    path: str
+    config: dict[str, Any]
+    info: dict[str, Any]
+    specs: dict[str, TensorSpec]
+    data: bytes
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The tensors.  Raises ModelFileError if one holds NaN or infinity."""
+        from safetensors.numpy import load
+
+        arrays: dict[str, np.ndarray] = load(self.data)
+        for name, array in arrays.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                _refuse(self.path, f"finite weights, got NaN or infinity in {name!r}")
+        return arrays
+
+
+def write(
+    path: str | PathLike[str], config: dict[str, Any], info: dict[str, Any], arrays: dict[str, np.ndarray]
+) -> None:
+    """Write a model file atomically; equal contents give equal bytes.
+
+    Raises:
+        ModelFileError: an array with NaN or infinity; the file on disk is untouched.
+        OSError: the folder is missing, the disk is full ...; the old file stays.
+    """
+    from safetensors.numpy import save
+
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            _refuse(str(path), f"finite weights to save, got NaN or infinity in {name!r}")
+    header = json.dumps({"format": FORMAT, "config": config, "info": info}, sort_keys=True, allow_nan=False)
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    write_atomically(path, save(contiguous, {"netchu": header}))
+
+
+def read(path: str | PathLike[str]) -> ModelFile:
+    """Read and check a model file.
+
+    Raises:
+        DataNotFoundError: there is no such file.
+        ModelFileError: it is not a netchu model, is damaged, or was written by a newer netchu.
+    """
+    shown = os.fspath(path)
+    data = _read_bytes(shown)
+    if len(data) < 8:
+        _refuse(shown, f"a netchu model, got a file of {len(data)} bytes")
+    length = int.from_bytes(data[:8], "little")
+    if length > min(MAX_HEADER_BYTES, len(data) - 8):
+        _refuse(
+            shown,
+            f"a header of at most {min(MAX_HEADER_BYTES, len(data) - 8)} bytes, got {length}: truncated or "
+            "not a netchu model",
+        )
+    header = _strict_json(shown, data[8 : 8 + length])
+    metadata = header.pop("__metadata__", None)
+    if not isinstance(metadata, dict) or list(metadata) != ["netchu"] or not isinstance(metadata["netchu"], str):
+        _refuse(shown, "a netchu model, got a safetensors file without netchu's header")
+    about = _strict_json(shown, metadata["netchu"].encode())
+    if type(about.get("format")) is not int or about["format"] != FORMAT:
+        _refuse(shown, f"format {FORMAT}, got format={about.get('format')!r}: a newer netchu may read it")
+    for key in ("config", "info"):
+        if not isinstance(about.get(key), dict):
+            _refuse(shown, f"an object {key!r} in the header, got {about.get(key)!r:.60}")
+    specs = _check_tensors(shown, header, len(data) - 8 - length)
+    return ModelFile(shown, about["config"], about["info"], specs, data)
+
+
+def _refuse(path: str, expected_and_got: str) -> NoReturn:
+    raise ModelFileError(f"{path}: expected {expected_and_got}.")
+
+
+def _read_bytes(path: str) -> bytes:
+    """All bytes of a regular file of bounded size; devices and pipes are not opened for reading."""
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            _refuse(path, "a file, got a folder or a device")
+        if status.st_size > MAX_FILE_BYTES:
+            _refuse(path, f"at most {MAX_FILE_BYTES} bytes, got {status.st_size}")
+        with Path(path).open("rb") as file:
+            return file.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        raise DataNotFoundError(f"{path}: no such model file. `netchu train` makes one.") from None
+    except (OSError, ValueError) as error:
+        _refuse(path, f"a readable file, got {error}")
+
+
+def _strict_json(path: str, text: bytes) -> dict[str, Any]:
+    """A JSON object without duplicate keys, NaN or Infinity."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) != len(pairs):
+            raise ValueError("a key occurs twice")
+        return dict(pairs)
+
+    def no_constant(name: str) -> NoReturn:
+        raise ValueError(f"{name} is no JSON")
+
+    try:
+        found = json.loads(text.decode("utf-8"), object_pairs_hook=unique, parse_constant=no_constant)
+    except (ValueError, RecursionError) as error:  # also UnicodeDecodeError, and integers of too many digits
+        _refuse(path, f"a JSON header, got {str(error)[:80]}")
+    if not isinstance(found, dict):
+        _refuse(path, f"a JSON object as header, got {type(found).__name__}")
+    return found
+
+
+def _check_tensors(path: str, header: dict[str, Any], data_bytes: int) -> dict[str, TensorSpec]:
+    """Each tensor's dtype and shape; together they must cover the data exactly, without holes or overlaps."""
+    specs, spans = {}, []
+    for name, entry in header.items():
+        if not isinstance(entry, dict) or sorted(entry) != ["data_offsets", "dtype", "shape"]:
+            _refuse(path, f"dtype, shape and data_offsets of {name[:60]!r}, got {str(entry)[:60]}")
+        dtype, shape, span = entry["dtype"], entry["shape"], entry["data_offsets"]
+        if not isinstance(dtype, str) or dtype not in DTYPES:
+            _refuse(path, f"a dtype among {sorted(DTYPES)} for {name[:60]!r}, got {dtype!r:.60}")
+        whole = all(isinstance(v, list) and all(type(n) is int and n >= 0 for n in v) for v in (shape, span))
+        if not whole or len(shape) > 8 or len(span) != 2:
+            _refuse(path, f"whole numbers as shape and offsets of {name[:60]!r}, got {str(entry)[:60]}")
+        if math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize != span[1] - span[0]:
+            _refuse(path, f"as many bytes as the shape of {name[:60]!r} needs, got shape={shape}, data_offsets={span}")
+        specs[name] = TensorSpec(DTYPES[dtype], tuple(shape))
+        spans.append(tuple(span))
+    spans.sort()
+    if [a for a, _ in spans] != [0, *(b for _, b in spans)][: len(spans)] or (
+        spans[-1][1] if spans else 0
+    ) != data_bytes:
+        _refuse(path, f"tensors that cover the {data_bytes} bytes of data exactly, got spans {str(spans)[:80]}")
+    return specs

@@ -1,0 +1,308 @@
+"""One step: what `compile` chooses, what a training step does, and how the engine compiles it.
+
+    model.compile("rmsprop", "sparse_categorical_crossentropy", metrics=["accuracy"])
+
+`train_step` is the whole of learning in eight lines; override it to learn differently.  A step is compiled as a pure
+function of `state()`, a flat dictionary of every Variable that it reads or changes; model, optimizer and metrics are
+views of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from netchu import engines, losses, optimizers
+from netchu.batches import Batch, unpack_x_y_sample_weight
+from netchu.errors import UsageError, choices
+from netchu.layers.base import Layer
+from netchu.metrics import Mean, MeanMetricWrapper, Metric, accuracy_for
+from netchu.metrics import get as get_metric
+from netchu.metrics import names as metric_names
+from netchu.tape import GradientTape, Tensor, Variable, to_array, unwrap, wrap
+
+Logs = dict[str, Any]
+
+
+@dataclass
+class CompiledSteps:
+    """The compiled steps by mode ("train", "test", "predict") and the Variables they carry."""
+
+    functions: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    variables: dict[str, Variable] = field(default_factory=dict)
+
+
+class Stepping(Layer):
+    """A Layer with a loss, an optimizer and metrics, that can make a step.
+
+    Attributes:
+        optimizer: set by `compile`.
+        loss: set by `compile`; a Loss, or None.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.optimizer: optimizers.Optimizer | None = None
+        self.loss: losses.Loss | None = None
+        self.run_eagerly = False
+        self._compiled_metrics: CompiledMetrics | None = None
+        self._compiled_steps = CompiledSteps()
+
+    # --- one step ----------------------------------------------------------------------------------------------------
+
+    def train_step(self, data: Batch) -> Logs:
+        """One step of learning on a batch `(x, y, sample_weight)`; override it to train differently.
+
+        Returns:
+            The loss and the metrics, means over the epoch so far, as Tensors by name.
+        """
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        with GradientTape() as tape:
+            y_pred = self(x, training=True)
+            loss = self.compute_loss(x, y, y_pred, sample_weight)
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self._need_compiled().apply_gradients(zip(gradients, self.trainable_variables))
+        return self.compute_metrics(x, y, y_pred, sample_weight, loss)
+
+    def test_step(self, data: Batch) -> Logs:
+        """The loss and the metrics of a batch, without learning."""
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        y_pred = self(x, training=False)
+        loss = self.compute_loss(x, y, y_pred, sample_weight)
+        return self.compute_metrics(x, y, y_pred, sample_weight, loss)
+
+    def predict_step(self, data: Batch) -> Tensor:
+        """The output for a batch."""
+        return self(unpack_x_y_sample_weight(data)[0], training=False)
+
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Tensor:
+        """The loss of a batch, a scalar; override it for a loss of one's own."""
+        if self.loss is None:
+            raise UsageError("compute_loss", expected="a loss", got="loss=None", do='Write compile(loss="...").')
+        return self.loss(y, y_pred, sample_weight)
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None, loss: Tensor | None = None
+    ) -> Logs:
+        """Take a batch, and its loss if given, into the compiled metrics; all of them so far, by name."""
+        if self._compiled_metrics is not None:
+            self._compiled_metrics.update(y, y_pred, sample_weight, loss, samples=len(x))
+        return self.get_metrics_result()
+
+    def get_metrics_result(self) -> Logs:
+        """The loss and the metrics so far, by name."""
+        return {metric.name: metric.result() for metric in self.metrics}
+
+    # --- compile -----------------------------------------------------------------------------------------------------
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        *,
+        metrics: Sequence[Any] | None = None,
+        weighted_metrics: Sequence[Any] | None = None,
+        run_eagerly: bool = False,
+    ) -> None:
+        """Choose how to train.
+
+        Args:
+            optimizer: a name or an Optimizer.
+            loss: a name, a Loss, or a function `(y_true, y_pred) -> loss of each sample`.
+            metrics: names, Metrics or functions, which ignore weights; "accuracy" is the form that fits the shapes.
+            weighted_metrics: the same, weighted by sample and class weights.
+            run_eagerly: compute line by line under any engine, to look inside with a debugger.
+
+        Raises:
+            UsageError: an unknown name; the message lists the known ones.
+        """
+        self.optimizer = optimizers.get(optimizer)
+        self._compiled_metrics = CompiledMetrics(loss, list(metrics or ()), list(weighted_metrics or ()))
+        self.loss = self._compiled_metrics.known_loss()
+        self.run_eagerly = run_eagerly
+        self._compiled_steps = CompiledSteps()
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The mean loss and the compiled metrics, which start anew in each epoch.  Override it to add one's own."""
+        return self._compiled_metrics.all if self._compiled_metrics is not None else []
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of the figures that `evaluate` returns, in its order."""
+        return [metric.name for metric in self.metrics]
+
+    def reset_metrics(self) -> None:
+        """Begin all metrics anew."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def state(self) -> dict[str, Variable]:
+        """Every Variable that a step reads or changes, by name: weights, random steps, slots, metrics."""
+        named = super().state()
+        names = {id(variable): name for name, variable in named.items()}
+        for optimizer in self._parts(optimizers.Optimizer):
+            named["optimizer/iterations"] = optimizer.iterations
+            named["optimizer/learning_rate"] = optimizer.learning_rate
+            for i, (weight, slots) in enumerate(zip(optimizer.weights, optimizer.slots)):
+                named |= {f"optimizer/{names.get(id(weight), i)}/{name}": slot for name, slot in slots.items()}
+        for i, metric in enumerate(dict.fromkeys((*self.metrics, *self._parts(Metric)))):
+            named |= {f"metrics/{i}_{metric.name}/{v.name}": v for v in metric.variables}
+        return named
+
+    # --- under the engine --------------------------------------------------------------------------------------------
+
+    def _need_compiled(self) -> optimizers.Optimizer:
+        if self.optimizer is None:
+            raise UsageError(
+                "You must call `compile()` before using the model, for example "
+                'model.compile(optimizer="rmsprop", loss="sparse_categorical_crossentropy", metrics=["accuracy"]).'
+            )
+        return self.optimizer
+
+    def _step_function(self, mode: str, batch: Batch) -> Callable[[Batch], Any]:
+        """The compiled "train", "test" or "predict" step, made at the first batch.
+
+        It takes a batch of NumPy arrays and returns the figures as floats by name, or the outputs as a NumPy array.
+        """
+        compiled = self._compiled_steps
+        if mode not in compiled.functions:
+            self._make_all(mode, batch)
+            compiled.variables = self.state()
+            step = {"train": self.train_step, "test": self.test_step, "predict": self.predict_step}[mode]
+            function, names = _on_arrays(step)
+            if not self.run_eagerly:
+                function = engines.current().compile(function, compiled.variables)
+            compiled.functions[mode] = _on_host(function, names)
+        return compiled.functions[mode]
+
+    def _make_all(self, mode: str, batch: Batch) -> None:
+        """Make everything that a step changes before it is compiled: weights, metrics, slots."""
+        x, y, _ = batch
+        input_shape = (None, *np.shape(x)[1:])
+        self.ensure_built(input_shape)
+        if mode != "predict" and self._compiled_metrics is not None:
+            output_shape = tuple(n or 1 for n in self.compute_output_shape(input_shape))
+            self._compiled_metrics.build(np.shape(y), output_shape)
+            self.loss = self.loss or self._compiled_metrics.loss
+        if mode == "train":
+            self._need_compiled().build(self.trainable_variables)
+
+
+def _on_arrays(step: Callable[[Batch], Any]) -> tuple[Callable[..., Any], list[str]]:
+    """A step on Tensors as a function of the engine's arrays, which is what a compiler takes.
+
+    The names of its figures are noted when it first runs or is traced: a compiler does not keep their order.
+    """
+    names: list[str] = []
+
+    def function(*arrays: Any) -> Any:
+        x, y, sample_weight = (None if a is None else wrap(a) for a in arrays)
+        result = step((x, y, sample_weight))
+        if not isinstance(result, Mapping):
+            return unwrap(result)
+        names[:] = result
+        return tuple(unwrap(value) for value in result.values())
+
+    return function, names
+
+
+def _on_host(function: Callable[..., Any], names: list[str]) -> Callable[[Batch], Any]:
+    """A function of the engine's arrays as one of NumPy arrays, its figures as floats by name."""
+
+    def on_host(batch: Batch) -> Any:
+        result = function(*(None if a is None else to_array(a) for a in batch))
+        if isinstance(result, tuple):
+            return {name: float(value) for name, value in zip(names, result)}
+        return engines.current().to_numpy(result)
+
+    return on_host
+
+
+class CompiledMetrics:
+    """The mean loss and the metrics of a compiled model; what depends on shapes is made at the first batch.
+
+    Raises:
+        UsageError: an unknown name, at once.
+    """
+
+    def __init__(self, loss: Any, plain: list[Any], weighted: list[Any]) -> None:
+        self._identifiers = (loss, plain, weighted)
+        self.loss: losses.Loss | None = None
+        self.mean_loss = Mean("loss")
+        self.plain: list[Metric] = []
+        self.weighted: list[Metric] = []
+        self.built = False
+        self.known_loss()
+        for identifier in (*plain, *weighted):
+            metric_for(identifier, (1,), (1, 1))  # an unknown name is an error now, not in the first batch
+
+    def known_loss(self) -> losses.Loss | None:
+        """The loss, unless it depends on shapes ("crossentropy") or there is none."""
+        loss = self._identifiers[0]
+        return None if loss in (None, "crossentropy", "ce") else losses.get(loss)
+
+    @property
+    def identifiers(self) -> list[Any]:
+        """The metrics as `compile` was given them."""
+        return list(self._identifiers[1])
+
+    @property
+    def all(self) -> list[Metric]:
+        """The mean loss, the metrics, the weighted metrics."""
+        return [self.mean_loss, *self.plain, *self.weighted]
+
+    def build(self, y_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:
+        """Make the metrics for these shapes."""
+        if self.built:
+            return
+        loss, plain, weighted = self._identifiers
+        if loss in ("crossentropy", "ce"):
+            self.loss = losses.get(crossentropy_for(y_shape, output_shape))
+        self.plain = [metric_for(identifier, y_shape, output_shape) for identifier in plain]
+        self.weighted = [metric_for(identifier, y_shape, output_shape) for identifier in weighted]
+        for metric in self.weighted:
+            if metric.name in {m.name for m in self.plain}:
+                metric.name = f"weighted_{metric.name}"
+        self.built = True
+
+    def update(self, y: Any, y_pred: Any, sample_weight: Any, loss: Tensor | None, samples: int) -> None:
+        """Take a batch into account; the mean loss weighs batches by their samples."""
+        if loss is not None:
+            self.mean_loss.update_state(loss, samples)
+        for metric in self.plain:
+            metric.update_state(y, y_pred)
+        for metric in self.weighted:
+            metric.update_state(y, y_pred, sample_weight)
+
+
+def crossentropy_for(y_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> str:
+    """Which cross-entropy fits targets and outputs of these shapes; Keras's rule."""
+    if output_shape[-1] == 1:
+        return "binary_crossentropy"
+    sparse = len(y_shape) < len(output_shape) or y_shape[-1] == 1
+    return "sparse_categorical_crossentropy" if sparse else "categorical_crossentropy"
+
+
+def metric_for(identifier: Any, y_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> Metric:
+    """The metric that a name means for targets and outputs of these shapes, under the name that was typed.
+
+    Raises:
+        UsageError: an unknown name; the message lists the known ones.
+    """
+    if not isinstance(identifier, str):
+        return get_metric(identifier)
+    if identifier in ("accuracy", "acc"):
+        return accuracy_for(y_shape, output_shape, identifier)
+    if identifier in ("crossentropy", "ce"):
+        return MeanMetricWrapper(losses.get_function(crossentropy_for(y_shape, output_shape)), identifier)
+    if identifier in losses.names:
+        return MeanMetricWrapper(losses.get_function(identifier), identifier)
+    if identifier not in metric_names:
+        raise UsageError(choices("metric", identifier, [*metric_names, "acc", *losses.names]))
+    metric = get_metric(identifier)
+    metric.name = identifier
+    return metric

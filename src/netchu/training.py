@@ -1,0 +1,369 @@
+"""The loop: `fit`, `evaluate` and `predict`.
+
+Reading order: `Trainer._run_epochs` (epochs of batches, each batch one `train_step`), `fit` (its arguments and data),
+then the rest.  What a step does stands in `stepping.py`; how data becomes batches in `batches.py`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from netchu import checks
+from netchu.batches import (
+    ArrayBatches,
+    Batch,
+    Batches,
+    IterableBatches,
+    as_array,
+    is_arrays,
+    split_validation,
+    unpack_x_y_sample_weight,
+    weights_for_classes,
+)
+from netchu.callbacks import Callback, CallbackList, History, TerminateOnNaN
+from netchu.errors import DataError, UsageError
+from netchu.interruption import Interruption
+from netchu.progress import ProgressLine, checked_verbose
+from netchu.random import next_stream
+from netchu.stepping import Logs, Stepping
+
+T = TypeVar("T")
+
+
+class Trainer(Stepping):
+    """A Layer that can be trained, evaluated and asked for predictions.  `Sequential` is one.
+
+    Attributes:
+        history: of the last `fit`.
+        stop_training: set it in a callback to end training after the batch.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.history: History | None = None
+        self.stop_training = False
+
+    # --- fit ---------------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str = "auto",
+        callbacks: Sequence[Callback] | None = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool | str = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Sequence[int] = 1,
+    ) -> History:
+        """Train for a number of epochs.
+
+        Args:
+            x: samples (n, ...), or an iterable of batches `(x, y)` or `(x, y, sample_weight)`.
+            y: targets (n, ...).
+            batch_size: samples a step; 32 if None.
+            epochs: the number of the epoch to stop before, counted from 0.
+            verbose: "auto" or 1 a bar, 2 a line an epoch, 0 nothing, "steps:100" the loss every 100 steps.
+            callbacks: see `netchu.callbacks`.
+            validation_split: the share of the samples, taken from the end before shuffling, that is only evaluated.
+            validation_data: `(x, y)`, `(x, y, sample_weight)` or an iterable of batches; goes before the split.
+            shuffle: a new order each epoch (True), the given one (False), or shuffled within batches ("batch").
+            class_weight: label -> weight of its samples in the loss.
+            sample_weight: (n,), the weight of each sample in the loss.
+            initial_epoch: the number of the first epoch.
+            steps_per_epoch: batches an epoch; the data is gone through again and again.
+            validation_steps: batches of validation.
+            validation_batch_size: as `batch_size` if None.
+            validation_freq: validate every so many epochs, or after the epochs in a list (counted from 1).
+
+        Returns:
+            History: `history.history["loss"]` and so on; `history.interrupted` after Ctrl-C.
+
+        Raises:
+            UsageError, DataError: before the first step, with what was expected and what came.
+            TrainingError: the loss became NaN or infinite; the weights are those of the step before.
+        """
+        self._need_compiled()
+        size = batch_size or 32
+        data, held_back = self._training_data(x, y, sample_weight, class_weight, size, shuffle, validation_split)
+        validation = None
+        if validation_data is not None or held_back is not None:
+            validation = self._evaluation_data(validation_data or held_back, validation_batch_size or size)
+
+        def validate(epoch: int, listeners: CallbackList) -> Logs:
+            every = validation_freq
+            due = (epoch + 1) % every == 0 if isinstance(every, int) else epoch + 1 in every
+            if validation is None or not due:
+                return {}
+            figures = self._evaluate(validation, validation_steps, listeners)
+            return {f"val_{name}": value for name, value in figures.items()}
+
+        self.history = History()
+        listeners = self._listeners(callbacks, verbose, epochs, steps_per_epoch or data.steps, self.history)
+        self._run_epochs(data, range(initial_epoch, epochs), steps_per_epoch, listeners, self.history, validate)
+        return self.history
+
+    def _run_epochs(
+        self,
+        data: Batches,
+        epochs: range,
+        steps_per_epoch: int | None,
+        listeners: CallbackList,
+        history: History,
+        validate: Callable[[int, CallbackList], Logs],
+    ) -> None:
+        """The loop: epochs of batches, each batch one training step."""
+        stops_at_nan = not any(isinstance(c, TerminateOnNaN) for c in listeners.callbacks)
+        passes = itertools.chain.from_iterable(map(data.epoch, itertools.count())) if steps_per_epoch else None
+        self.stop_training = False
+        with Interruption() as interruption:
+            listeners.on_train_begin()
+            for epoch in epochs:
+                # 1. A new epoch: figures from zero, the batches in a new order.
+                self.reset_metrics()
+                listeners.on_epoch_begin(epoch)
+                logs: Logs = {}
+                for step, batch in enumerate(take(passes or data.epoch(epoch), steps_per_epoch)):
+                    # 2. One step of learning; a step that spoils the loss is taken back.
+                    listeners.on_train_batch_begin(step)
+                    train = self._step_function("train", batch)
+                    before = [(v, v.array) for v in self._compiled_steps.variables.values()]
+                    logs = alphabetical(train(batch))
+                    if stops_at_nan and not math.isfinite(logs.get("loss", 0.0)):
+                        for variable, array in before:
+                            variable.array = array
+                        raise checks.explain_bad_loss(self, batch, epoch, step, logs["loss"])
+                    listeners.on_train_batch_end(step, logs)
+                    interruption.first_batch = False
+                    if self.stop_training or interruption.requested:
+                        break
+                if not logs:
+                    warnings.warn(OUT_OF_DATA.format(epoch=epoch), stacklevel=3)
+                    break
+                # 3. The figures of the epoch, with those of the validation.
+                if not interruption.requested:
+                    logs = alphabetical(logs | validate(epoch, listeners))
+                listeners.on_epoch_end(epoch, logs)
+                history.interrupted = interruption.requested
+                if self.stop_training or interruption.requested:
+                    break
+            listeners.on_train_end()
+
+    def _training_data(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        class_weight: Mapping[int, float] | None,
+        batch_size: int,
+        shuffle: bool | str,
+        validation_split: float,
+    ) -> tuple[Batches, tuple[Any, ...] | None]:
+        """The batches to train on, and the arrays held back for validation (or None)."""
+        if class_weight is not None and sample_weight is not None:
+            raise UsageError("fit: expected class_weight or sample_weight, got both. Multiply them into sample_weight.")
+        if not is_arrays(x):
+            if validation_split:
+                raise UsageError(
+                    "fit",
+                    expected="arrays for a validation split",
+                    got=f"x={type(x).__name__}",
+                    do="Pass validation_data instead.",
+                )
+            return self._checked_iterable(x, class_weight), None
+        if y is None:
+            raise UsageError("fit", expected="targets", got="y=None", do="Write fit(x, y).")
+        arrays = self._checked_arrays(x, y, sample_weight)
+        held_back = None
+        if validation_split:
+            arrays, last = split_validation(arrays, validation_split)
+            checks.warn_missing_classes(arrays["y"], last["y"])
+            held_back = tuple(last.values())
+        if class_weight is not None:
+            arrays["sample_weight"] = weights_for_classes(arrays["y"], class_weight)
+        return ArrayBatches(**arrays, batch_size=batch_size, shuffle=shuffle, stream=next_stream()), held_back
+
+    def _checked_arrays(self, x: Any, y: Any, sample_weight: Any) -> dict[str, np.ndarray]:
+        named = {"x": x, "y": y, "sample_weight": sample_weight}
+        arrays = {name: as_array(a, name) for name, a in named.items() if a is not None}
+        checks.check_training_data(self, arrays)
+        return arrays
+
+    def _checked_iterable(self, iterable: Iterable[Any], class_weight: Mapping[int, float] | None) -> Batches:
+        def checked(batch: Batch) -> Batch:
+            arrays = self._checked_arrays(*batch)
+            if class_weight is not None:
+                arrays["sample_weight"] = weights_for_classes(arrays["y"], class_weight)
+            return arrays["x"], arrays.get("y"), arrays.get("sample_weight")
+
+        return IterableBatches(iterable, checked)
+
+    # --- evaluate, predict -------------------------------------------------------------------------------------------
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """The loss and the metrics on samples that are not learnt from.
+
+        Args:
+            x: samples (n, ...), or an iterable of batches.
+            y: targets (n, ...).
+            batch_size: samples at a time; 32 if None.
+            verbose: as for `fit`.
+            sample_weight: (n,).
+            steps: batches to look at; all if None.
+            callbacks: see `netchu.callbacks`.
+            return_dict: return name -> value.
+
+        Returns:
+            The loss (a float), or with metrics [loss, metric, ...] in compile order; or the dictionary.
+        """
+        self._need_compiled()
+        given = x if y is None else (x, y) if sample_weight is None else (x, y, sample_weight)
+        data = self._evaluation_data(given, batch_size or 32)
+        logs = self._evaluate(data, steps, self._listeners(callbacks, verbose, 1, steps or data.steps))
+        return logs if return_dict else as_keras_returns(logs)
+
+    def _evaluation_data(self, data: Any, batch_size: int) -> Batches:
+        if isinstance(data, (tuple, list)) and len(data) in (2, 3) and is_arrays(data[0]):
+            arrays = self._checked_arrays(*unpack_x_y_sample_weight(data))
+            return ArrayBatches(arrays["x"], arrays["y"], arrays.get("sample_weight"), batch_size=batch_size)
+        if data is None or is_arrays(data):
+            raise UsageError("evaluate", expected="targets", got="y=None", do="Write evaluate(x, y).")
+        return self._checked_iterable(data, None)
+
+    def _evaluate(self, data: Batches, steps: int | None, listeners: CallbackList) -> Logs:
+        """The figures over the batches, in compile order."""
+        self.reset_metrics()
+        listeners.on_test_begin()
+        logs: Logs = {}
+        for step, batch in enumerate(take(data.epoch(0), steps)):
+            listeners.on_test_batch_begin(step)
+            logs = self._step_function("test", batch)(batch)
+            listeners.on_test_batch_end(step, alphabetical(logs))
+        if not logs:
+            raise DataError("evaluate", expected="at least one batch", got="none")
+        listeners.on_test_end(alphabetical(logs))
+        return logs
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
+    ) -> np.ndarray:
+        """The outputs for samples (n, ...), as a NumPy array (n, ...), rows in order.
+
+        Args:
+            x: samples, or an iterable of batches.
+            batch_size: samples at a time; 32 if None.
+            verbose: as for `fit`.
+            steps: batches to go through; all if None.
+            callbacks: see `netchu.callbacks`.
+        """
+        if is_arrays(x):
+            data: Batches = ArrayBatches(checks.check_input(self, as_array(x, "x")), batch_size=batch_size or 32)
+        else:
+            data = IterableBatches(x)
+        listeners = self._listeners(callbacks, verbose, 1, steps or data.steps)
+        listeners.on_predict_begin()
+        outputs = []
+        for step, batch in enumerate(take(data.epoch(0), steps)):
+            listeners.on_predict_batch_begin(step)
+            batch = (batch[0], None, None)
+            outputs.append(self._step_function("predict", batch)(batch))
+            listeners.on_predict_batch_end(step, {"outputs": outputs[-1]})
+        listeners.on_predict_end()
+        return np.concatenate(outputs)
+
+    # --- one batch ---------------------------------------------------------------------------------------------------
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One training step.  Returns as `evaluate` does; the figures are means since the last `reset_metrics()`."""
+        if class_weight is not None:
+            sample_weight = weights_for_classes(as_array(y, "y"), class_weight)
+        return self._on_batch("train", x, y, sample_weight, return_dict)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """The figures with one batch more, without learning; see `train_on_batch`."""
+        return self._on_batch("test", x, y, sample_weight, return_dict)
+
+    def predict_on_batch(self, x: Any) -> np.ndarray:
+        """The outputs for one batch."""
+        batch = (checks.check_input(self, as_array(x, "x")), None, None)
+        outputs: np.ndarray = self._step_function("predict", batch)(batch)
+        return outputs
+
+    def _on_batch(self, mode: str, x: Any, y: Any, sample_weight: Any, return_dict: bool) -> Any:
+        self._need_compiled()
+        arrays = self._checked_arrays(x, y, sample_weight)
+        batch = (arrays["x"], arrays.get("y"), arrays.get("sample_weight"))
+        logs = self._step_function(mode, batch)(batch)
+        return logs if return_dict else as_keras_returns(logs)
+
+    def _listeners(
+        self,
+        callbacks: Sequence[Callback] | None,
+        verbose: int | str,
+        epochs: int,
+        steps: int | None,
+        *own: Callback,
+    ) -> CallbackList:
+        """The user's callbacks, then one's own, then the progress line, unless the user brings one."""
+        given = [*(callbacks or ()), *own]
+        if not any(isinstance(callback, ProgressLine) for callback in given):
+            given.append(ProgressLine(checked_verbose(verbose)))
+        return CallbackList(given, self, {"verbose": verbose, "epochs": epochs, "steps": steps})
+
+
+OUT_OF_DATA = (
+    "The data gave no batch in epoch {epoch}: expected an iterable that can be gone through again for each epoch, or "
+    "an endless one with steps_per_epoch. Training stops here."
+)
+
+
+def take(items: Iterable[T], count: int | None) -> Iterator[T]:
+    """The first `count` items, or all for None; asks for no item beyond."""
+    return itertools.islice(items, count)
+
+
+def alphabetical(logs: Logs) -> Logs:
+    """The order in which Keras hands figures to callbacks, History and the progress line."""
+    return dict(sorted(logs.items()))
+
+
+def as_keras_returns(logs: Logs) -> Any:
+    """The loss alone as a float, or a list [loss, metric, ...]."""
+    values = list(logs.values())
+    return values if len(values) > 1 else values[0]

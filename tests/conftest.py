@@ -1,0 +1,40 @@
+"""What every test starts from: the numpy engine, a fixed seed, and no data folder of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from netchu import engines, random
+
+MNIST = Path(__file__).parents[2] / "shared" / "mnist"
+
+
+@pytest.fixture(autouse=True)
+def _fresh_start(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Same engine and seed for each test; a test that changes them leaves nothing behind."""
+    monkeypatch.delenv("NETCHU_DATA_DIR", raising=False)
+    monkeypatch.setenv("NETCHU_OFFLINE", "1")
+    engines.set_engine("numpy")
+    random.set_seed(0)
+    yield
+    engines.set_engine("numpy")
+
+
+@pytest.fixture
+def mnist_folder() -> Path:
+    """The whole of MNIST, where it lies beside the checkout."""
+    if not (MNIST / "train-images-idx3-ubyte.gz").exists():
+        pytest.skip("needs the whole of MNIST in ../shared/mnist; set nothing to run without it")
+    return MNIST
+
+
+@pytest.fixture(params=["numpy", "jax"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each engine in turn."""
+    if request.param == "jax":
+        pytest.importorskip("jax", reason="the jax engine needs jax: pip install -e '.[dev]'")
+    engines.set_engine(request.param)
+    return str(request.param)
