@@ -53,8 +53,8 @@ _NOT_HERE = ("Model", "Functional", "KerasTensor", "applications", "backend", "d
 
 __all__ = [
     "GradientTape", "Input", "Sequential", "Tensor", "Variable", "activations", "callbacks", "current_engine",
-    "datasets", "digits", "engines", "errors", "gradcheck", "initializers", "layers", "losses", "metrics", "models", "naive",
-    "ops", "optimizers", "random", "set_engine", "utils",
+    "datasets", "digits", "engines", "errors", "gradcheck", "initializers", "layers", "losses", "metrics", "models",
+    "naive", "ops", "optimizers", "random", "set_engine", "utils",
 ]  # fmt: skip
 
 
