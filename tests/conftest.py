@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,21 @@ import pytest
 from netchu import engines, random
 
 MNIST = Path(__file__).parents[2] / "shared" / "mnist"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--skips-fail`: where everything is installed, a test that is skipped has proved nothing."""
+    parser.addoption("--skips-fail", action="store_true", help="count a skipped test as a failure")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn skips into failures where that was asked for."""
+    report = yield
+    if report.skipped and item.config.getoption("--skips-fail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which counts as a failure here: {report.longrepr}"
+    return report
 
 
 @pytest.fixture(autouse=True)

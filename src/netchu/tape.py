@@ -150,7 +150,9 @@ class Variable(Tensor):
 
     def assign(self, value: object) -> Variable:
         """Replace the value; the shape must be the same.  Raises UsageError if it is not."""
-        array = to_array(value, self.dtype)
+        array = to_array(value)
+        if array.dtype != self.array.dtype:
+            array = to_array(value, self.dtype)
         if tuple(array.shape) != self.shape:
             raise UsageError(f"{self.name}.assign", expected=f"shape {self.shape}", got=f"shape={tuple(array.shape)}")
         if not self.engine.holds(self):
