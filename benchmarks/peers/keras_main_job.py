@@ -1,4 +1,4 @@
-"""The main job in Keras, as its own example writes it: run with KERAS_BACKEND=tensorflow or jax, and the data folder."""
+"""The main job in Keras, as its own example writes it; takes the data folder, and KERAS_BACKEND from outside."""
 
 import gzip
 import json

@@ -63,8 +63,9 @@ class Stepping(Layer):
         with GradientTape() as tape:
             y_pred = self(x, training=True)
             loss = self.compute_loss(x, y, y_pred, sample_weight)
-        gradients = tape.gradient(loss, self.trainable_variables)
-        self._need_compiled().apply_gradients(zip(gradients, self.trainable_variables))
+        weights = self.trainable_variables
+        gradients = tape.gradient(loss, weights)
+        self._need_compiled().apply_gradients(zip(gradients, weights))
         return self.compute_metrics(x, y, y_pred, sample_weight, loss)
 
     def test_step(self, data: Batch) -> Logs:
