@@ -48,9 +48,6 @@ _MODULES = (
     "utils",
 )
 
-# What Keras has and netchu leaves to it: docs/limits.md.
-_NOT_HERE = ("Model", "Functional", "KerasTensor", "applications", "backend", "distribution", "tree", "mixed_precision")
-
 __all__ = [
     "GradientTape", "Input", "Sequential", "Tensor", "Variable", "activations", "callbacks", "current_engine",
     "datasets", "digits", "engines", "errors", "gradcheck", "initializers", "layers", "losses", "metrics", "models",
@@ -69,11 +66,7 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("netchu.engines").current
     if name == "__version__":
         return importlib.import_module("importlib.metadata").version("netchu")
-    if name in _NOT_HERE:
-        raise AttributeError(
-            f"netchu has no {name}: it builds Sequential models only. What netchu leaves to Keras, and what to use "
-            "instead, stands in docs/limits.md."
-        )
+    importlib.import_module("netchu.limits").refuse_keras_name("netchu", name)
     raise AttributeError(f"module 'netchu' has no attribute {name!r}")
 
 

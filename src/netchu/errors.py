@@ -48,6 +48,10 @@ class MissingExtraError(NetchuError, ImportError):
     """An optional library is not installed: the sentence ends with the pip line that installs it."""
 
 
+class NotInNetchuError(NetchuError, ImportError):
+    """A Keras name that netchu leaves to Keras on purpose: see docs/limits.md."""
+
+
 class EngineError(NetchuError, RuntimeError):
     """Tensors of two engines met, or a value was asked for that does not exist while a step is being compiled."""
 
@@ -84,6 +88,7 @@ def choices(kind: str, given: object, known: list[str]) -> str:
     """The message for an unknown name: lists the right ones, closest first in a hint when there is one."""
     import difflib
 
-    close = difflib.get_close_matches(str(given).lower(), [name.lower() for name in known], n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    by_lower = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(str(given).lower(), by_lower, n=1)
+    hint = f" Did you mean {by_lower[close[0]]!r}?" if close else ""
     return f"Could not interpret {kind} identifier: {given!r}. Known: {', '.join(sorted(known))}.{hint}"

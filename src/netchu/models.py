@@ -18,6 +18,7 @@ from netchu import checks, engines, layers, losses, optimizers, random, saving
 from netchu.errors import ModelFileError, NetchuError, UsageError, choices
 from netchu.layers.base import BatchShape, Layer, shapes_only
 from netchu.layers.core import InputLayer
+from netchu.limits import refuse_keras_name
 from netchu.registry import to_json
 from netchu.summary import summary_text
 from netchu.tape import Tensor, Variable
@@ -271,3 +272,8 @@ def _compile_as_saved(model: Sequential, file: saving.ModelFile) -> None:
         model.compile(optimizer, loss, metrics=[str(name) for name in settings["metrics"]])
     except (NetchuError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ModelFileError(f"{file.path}: expected compile settings with known names, got: {error}") from None
+
+
+def __getattr__(name: str) -> Any:
+    refuse_keras_name("netchu.models", name)
+    raise AttributeError(f"module 'netchu.models' has no attribute {name!r}")

@@ -6,10 +6,12 @@ Reading order: `base.py` (Layer: build, call, weights), `core.py` (Input, Dense,
 
 from typing import Any
 
+from netchu.errors import choices
 from netchu.layers.base import Layer
 from netchu.layers.core import Activation, Dense, Input, InputLayer
 from netchu.layers.regularization import Dropout
 from netchu.layers.shaping import Flatten, Rescaling, Reshape
+from netchu.limits import refuse_keras_name
 from netchu.registry import Registry
 
 __all__ = ["Activation", "Dense", "Dropout", "Flatten", "Input", "InputLayer", "Layer", "Rescaling", "Reshape"]
@@ -22,11 +24,5 @@ registry: Registry[Layer] = Registry(
 
 
 def __getattr__(name: str) -> Any:
-    from netchu.errors import UsageError, choices
-
-    if name.startswith("_"):
-        raise AttributeError(name)
-    raise AttributeError(
-        str(UsageError(choices("layer", name, [*registry.table, "Input"])))
-        + " What netchu leaves to Keras: docs/limits.md."
-    )
+    refuse_keras_name("netchu.layers", name)
+    raise AttributeError(choices("layer", name, [*registry.table, "Input"]))

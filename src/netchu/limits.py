@@ -1,0 +1,41 @@
+"""Keras names that netchu knows it does not have: one clear error each, and docs/limits.md for the reasons."""
+
+from __future__ import annotations
+
+from netchu.errors import NotInNetchuError
+
+_SEQUENTIAL = "it builds Sequential models only; a graph of layers with several inputs or branches is Keras's to build"
+_RECURRENT = "it has no recurrent layers and no attention: it is made for small networks over fixed-size samples"
+_TEXT = "it does not read text"
+_LARGER = "it is made for small networks"
+_BACKEND = "its engines take that place: netchu.set_engine, netchu.ops"
+
+NOT_HERE = {
+    "netchu": {
+        **dict.fromkeys(("Model", "Functional", "KerasTensor", "Function"), _SEQUENTIAL),
+        **dict.fromkeys(("backend", "config", "tree", "distribution"), _BACKEND),
+        **dict.fromkeys(("applications", "mixed_precision", "quantizers", "dtype_policies"), _LARGER),
+    },
+    "netchu.models": dict.fromkeys(("Model", "clone_model", "model_from_json"), _SEQUENTIAL),
+    "netchu.layers": {
+        **dict.fromkeys(
+            ("Add", "Average", "Concatenate", "Dot", "Lambda", "Maximum", "Multiply", "Subtract"), _SEQUENTIAL
+        ),
+        **dict.fromkeys(
+            ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "TimeDistributed", "ConvLSTM2D"), _RECURRENT
+        ),
+        **dict.fromkeys(("MultiHeadAttention", "Attention", "AdditiveAttention", "GroupQueryAttention"), _RECURRENT),
+        **dict.fromkeys(("Embedding", "TextVectorization", "StringLookup", "Hashing"), _TEXT),
+        **dict.fromkeys(("Conv1D", "Conv3D", "Conv2DTranspose", "SeparableConv2D", "EinsumDense"), _LARGER),
+    },
+}
+
+
+def refuse_keras_name(module: str, name: str) -> None:
+    """Raise NotInNetchuError if `name` is one of Keras's that netchu leaves to Keras; else do nothing."""
+    why = NOT_HERE.get(module, {}).get(name)
+    if why:
+        raise NotInNetchuError(
+            f"{module} has no {name}: {why}. What netchu leaves to Keras, and what to use instead, stands in "
+            "docs/limits.md."
+        )
