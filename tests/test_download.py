@@ -32,6 +32,7 @@ from netchu.datasets import cache, download, mnist
 from netchu.datasets.idx import encode_idx
 from netchu.datasets.mirrors import MNIST, DownloadFailedError, Limits, Registry, RemoteFile
 from netchu.errors import DataNotFoundError
+from netchu.files import temporary_name
 
 FAST = Limits(first_byte=2.0, stall=0.4, total=6.0, slow_window=0.3, slow_rate=10_000.0, tries=2, pause=0.01)
 
@@ -427,7 +428,7 @@ def test_no_home_is_told_and_the_data_used(server: FaultServer, monkeypatch: pyt
 
 def test_leftovers_of_killed_downloads_are_swept(server: FaultServer, folder: Path) -> None:
     folder.mkdir(parents=True)
-    (folder / f"{cache._TEMPORARY}99-x").write_bytes(b"half")
+    (folder / temporary_name("x", "99")).write_bytes(b"half")
     (folder / "mine.txt").write_bytes(b"kept")
     obtain(server.registry("ok"))
     assert sorted(path.name for path in folder.iterdir()) == sorted([*CONTENT, "mine.txt"])

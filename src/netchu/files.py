@@ -9,14 +9,20 @@ from os import PathLike
 from pathlib import Path
 
 
-def write_atomically(path: str | PathLike[str], data: bytes) -> None:
+def temporary_name(name: str, mark: str) -> str:
+    """How the temporary files of a target called `name` are called; a killed process may leave one."""
+    return f".{name}.{mark}.tmp"
+
+
+def write_atomically(path: str | PathLike[str], data: bytes | bytearray) -> None:
     """Write `data` to a temporary file in the same folder, force it to the disk, and rename it to `path`.
 
     Raises:
         OSError: no such folder, no permission, disk full: the old file is untouched and no temporary file stays.
     """
     target = Path(path)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    prefix, suffix = temporary_name(target.name, "*").split("*")
+    descriptor, temporary = tempfile.mkstemp(suffix, prefix, target.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)

@@ -58,7 +58,7 @@ class Trainer(Stepping):
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: int | str = "auto",
-        callbacks: Sequence[Callback] | None = None,
+        callbacks: Sequence[Callback] | Callback | None = None,
         validation_split: float = 0.0,
         validation_data: Any = None,
         shuffle: bool | str = True,
@@ -102,7 +102,8 @@ class Trainer(Stepping):
         data, held_back = self._training_data(x, y, sample_weight, class_weight, size, shuffle, validation_split)
         validation = None
         if validation_data is not None or held_back is not None:
-            validation = self._evaluation_data(validation_data or held_back, validation_batch_size or size)
+            given = held_back if validation_data is None else validation_data
+            validation = self._evaluation_data(given, validation_batch_size or size)
 
         def validate(epoch: int, listeners: CallbackList) -> Logs:
             every = validation_freq
@@ -222,7 +223,7 @@ class Trainer(Stepping):
         verbose: int | str = "auto",
         sample_weight: Any = None,
         steps: int | None = None,
-        callbacks: Sequence[Callback] | None = None,
+        callbacks: Sequence[Callback] | Callback | None = None,
         return_dict: bool = False,
     ) -> Any:
         """The loss and the metrics on samples that are not learnt from.
@@ -274,7 +275,7 @@ class Trainer(Stepping):
         batch_size: int | None = None,
         verbose: int | str = "auto",
         steps: int | None = None,
-        callbacks: Sequence[Callback] | None = None,
+        callbacks: Sequence[Callback] | Callback | None = None,
     ) -> np.ndarray:
         """The outputs for samples (n, ...), as a NumPy array (n, ...), rows in order.
 
@@ -334,14 +335,14 @@ class Trainer(Stepping):
 
     def _listeners(
         self,
-        callbacks: Sequence[Callback] | None,
+        callbacks: Sequence[Callback] | Callback | None,
         verbose: int | str,
         epochs: int,
         steps: int | None,
         *own: Callback,
     ) -> CallbackList:
         """The user's callbacks, then one's own, then the progress line, unless the user brings one."""
-        given = [*(callbacks or ()), *own]
+        given = [*([callbacks] if isinstance(callbacks, Callback) else callbacks or ()), *own]
         if not any(isinstance(callback, ProgressLine) for callback in given):
             given.append(ProgressLine(checked_verbose(verbose)))
         return CallbackList(given, self, {"verbose": verbose, "epochs": epochs, "steps": steps})

@@ -30,9 +30,9 @@ from numpy.typing import NDArray
 
 from netchu.datasets.idx import parse_idx
 from netchu.datasets.mirrors import DownloadFailedError, Limits, Registry, RemoteFile
+from netchu.files import temporary_name, write_atomically
 
 _log = logging.getLogger("netchu")
-_TEMPORARY = ".netchu-part-"
 _Arrays = dict[str, NDArray[Any]]
 
 
@@ -109,7 +109,8 @@ def _download(
             if folder is None:
                 continue
             try:
-                _write_atomically(folder / file.name, data)
+                folder.mkdir(parents=True, exist_ok=True)
+                write_atomically(folder / file.name, data)
             except OSError as error:
                 notes.append(_unwritable(error))
                 folder = None
@@ -188,27 +189,5 @@ def _one_process(root: Path, name: str, timeout: float) -> Iterator[OSError | No
 def _sweep(folder: Path) -> None:
     """Remove what killed downloads left; the lock is held, so none of it belongs to a living one."""
     with contextlib.suppress(OSError):
-        for leftover in folder.glob(f"{_TEMPORARY}*"):
+        for leftover in folder.glob(temporary_name("*", "*")):
             leftover.unlink()
-
-
-def _write_atomically(path: Path, data: bytearray) -> None:
-    """Make `path` hold `data`, or leave it as it was: never a part of it under its final name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    with contextlib.suppress(OSError):  # Windows cannot open folders; there the rename itself has to do
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
