@@ -290,7 +290,7 @@ def operation(function: Callable[P, Result]) -> Callable[P, Tensor]:
     that input, or None; an empty tuple means that no gradient flows.
     """
     parameters = inspect.signature(function).parameters.values()
-    names = [p.name for p in parameters if p.annotation == "Array"]
+    names = [p.name for p in parameters if p.annotation in ("Array", Array)]
     variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
     name = function.__name__.strip("_")
 
@@ -302,7 +302,8 @@ def operation(function: Callable[P, Result]) -> Callable[P, Tensor]:
         inputs = arguments[:count]
         values = tuple(map(unwrap, inputs))
         array, derivatives = function(*values, *arguments[count:], **settings)
-        output = wrap(engines.current().narrow(array, values))
+        wanted = array if name == "cast" else engines.current().narrow(array, values)  # a cast says what it wants
+        output = wrap(wanted)
         if _thread.tape is not None:
             _thread.tape.record(Record(name, inputs, values, output, derivatives))
         return output

@@ -23,12 +23,15 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from netchu import initializers, ops
+from netchu.engines.base import DTYPES
 from netchu.errors import ShapeError, UsageError
 from netchu.random import Stream
 from netchu.registry import Configurable
 from netchu.tape import Tensor, Variable
 
 BatchShape: TypeAlias = tuple[int | None, ...]
+
+MAX_AXES = 63  # of a sample; with the batch, as many as NumPy's arrays can have
 
 _shapes_only: ContextVar[bool] = ContextVar("_shapes_only", default=False)
 
@@ -63,6 +66,10 @@ class Layer(Configurable):
     def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: str | None = None) -> None:
         if name is not None and not (isinstance(name, str) and name.isprintable() and 0 < len(name) <= 100):
             raise UsageError("Layer", expected="a printable name of 1 to 100 letters", got=f"name={name!r:.60}")
+        if name is not None and "/" in name:  # files write layer/weight
+            raise UsageError("Layer", expected="a printable name without '/'", got=f"name={name!r}")
+        if dtype is not None and dtype not in DTYPES:
+            raise UsageError("Layer", expected=f"dtype among {DTYPES}", got=f"dtype={dtype!r:.60}")
         self.named_by_user = name is not None
         self.name = name or snake_case(type(self).__name__)
         self.trainable = trainable
@@ -81,8 +88,13 @@ class Layer(Configurable):
 
     def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
         """The shape of the output, from one sample of zeros unless a subclass knows better."""
+        self.ensure_built(input_shape)
+        before = [(variable, variable.array) for variable in self.state().values()]
         sample = ops.zeros(tuple(n or 1 for n in input_shape), dtype=self.dtype)
-        return (None, *self(sample).shape[1:])
+        output = self(sample)
+        for variable, array in before:  # asking for a shape must not count as a call
+            variable.array = array
+        return (None, *output.shape[1:])
 
     # --- what a subclass uses ----------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from netchu import activations, initializers
 from netchu.errors import ShapeError, UsageError
-from netchu.layers.base import BatchShape, Layer, check_axis, positive_integer
+from netchu.layers.base import MAX_AXES, BatchShape, Layer, check_axis, positive_integer
 from netchu.tape import Tensor
 
 
@@ -99,7 +99,9 @@ class Activation(Layer):
 
     def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
         """Unchanged, but for `glu`, which halves the last axis."""
-        return super().compute_output_shape(input_shape) if self.activation is activations.glu else input_shape
+        width = input_shape[-1]
+        halves = self.activation is activations.glu and width is not None
+        return (*input_shape[:-1], width // 2) if halves else input_shape
 
 
 class InputLayer(Layer):
@@ -107,9 +109,9 @@ class InputLayer(Layer):
 
     def __init__(self, shape: tuple[int | None, ...], **settings: Any) -> None:
         super().__init__(**settings)
-        if isinstance(shape, int) or not all(n is None or isinstance(n, int) for n in shape):
+        if isinstance(shape, int) or len(shape) > MAX_AXES or not all(n is None or isinstance(n, int) for n in shape):
             raise UsageError(
-                "Input", expected="a tuple of lengths without the batch, such as (784,)", got=f"shape={shape!r}"
+                "Input", expected="a tuple of lengths without the batch, such as (784,)", got=f"shape={shape!r:.60}"
             )
         self.shape = tuple(None if n is None else positive_integer("Input", "shape", n) for n in shape)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from netchu import ops
 from netchu.errors import ShapeError, UsageError
-from netchu.layers.base import BatchShape, Layer
+from netchu.layers.base import MAX_AXES, BatchShape, Layer
 from netchu.tape import Tensor
 
 
@@ -38,11 +38,10 @@ class Reshape(Layer):
     def __init__(self, target_shape: tuple[int, ...], **settings: Any) -> None:
         super().__init__(**settings)
         self.target_shape = tuple(target_shape)
-        if sum(n == -1 for n in self.target_shape) > 1 or not all(
-            isinstance(n, int) and (n > 0 or n == -1) for n in self.target_shape
-        ):
+        whole = all(isinstance(n, int) and (n > 0 or n == -1) for n in self.target_shape)
+        if not whole or self.target_shape.count(-1) > 1 or len(self.target_shape) > MAX_AXES:
             raise UsageError(
-                "Reshape", expected="positive lengths, at most one of them -1", got=f"target_shape={target_shape!r}"
+                "Reshape", expected="positive lengths, at most one of them -1", got=f"target_shape={target_shape!r:.60}"
             )
 
     def call(self, x: Tensor) -> Tensor:
@@ -77,6 +76,9 @@ class Rescaling(Layer):
 
     def __init__(self, scale: float, offset: float = 0.0, **settings: Any) -> None:
         super().__init__(**settings)
+        for key, value in (("scale", scale), ("offset", offset)):
+            if np.asarray(value, dtype=None if np.isscalar(value) else object).ravel()[:1].size == 0:
+                pass
         self.scale, self.offset = scale, offset
 
     def call(self, x: Tensor) -> Tensor:
