@@ -539,7 +539,7 @@ def test_named_folder_without_files_is_an_error_not_a_detour(tmp_path: Path, mon
 
 
 def test_sample_stands_in_with_a_warning_at_the_callers_line() -> None:
-    with pytest.warns(UserWarning, match="MNIST could not be had") as caught:
+    with pytest.warns(UserWarning, match="The sample of MNIST in the package stands in") as caught:
         data = load()
     assert caught[0].filename == __file__
     assert (data.name, data.source) == ("mnist-sample", "package sample")

@@ -32,14 +32,12 @@ class Batches(Protocol):
 
 def as_array(value: Any, name: str) -> np.ndarray:
     """Arrays, lists and Tensors as one NumPy array, memory maps untouched; DataError if rows differ in length."""
-    if isinstance(value, np.ndarray):
-        return value
     try:
-        array = value.numpy() if isinstance(value, Tensor) else np.asarray(value)
+        array = value.numpy() if isinstance(value, Tensor) else np.asanyarray(value)
     except ValueError:
         raise DataError(name, expected="rows of one length", got=f"a {type(value).__name__} of uneven rows") from None
-    if array.dtype == object:
-        raise DataError(name, expected="numbers", got=f"dtype=object from {type(value).__name__}")
+    if array.dtype.kind not in "biuf":
+        raise DataError(name, expected="numbers", got=f"dtype={array.dtype} from {type(value).__name__}")
     return array.astype(np.float32) if array.dtype == np.float64 and not hasattr(value, "dtype") else array
 
 
@@ -87,7 +85,8 @@ class ArrayBatches:
             stop = min(start + self.batch_size, self.n)
             chosen: Any = slice(start, stop) if order is None else order[start:stop]
             if self.shuffle == "batch":
-                chosen = start + permutation(*self.stream, number * (self.steps or 0) + start, stop - start)
+                draw = number * (self.steps or 0) + start // self.batch_size
+                chosen = start + permutation(*self.stream, draw, stop - start)
             yield tuple(  # type: ignore[misc]
                 self.arrays[name][chosen] if name in self.arrays else None for name in ("x", "y", "sample_weight")
             )

@@ -113,7 +113,7 @@ def _hint_at_pixels(model: Any, x: np.ndarray) -> None:
             f"x holds values from {sample.min()} to {sample.max()}: these look like pixels that were not scaled. "
             'Networks learn better from 0 to 1: write x = x.astype("float32") / 255, or put '
             "layers.Rescaling(1 / 255) first.",
-            stacklevel=4,
+            stacklevel=6,
         )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from netchu import ops
-from netchu.errors import UsageError
+from netchu.errors import ShapeError, UsageError
 from netchu.registry import Configurable, Registry
 from netchu.tape import Tensor
 
@@ -26,6 +26,8 @@ def same_rank(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
         y_true = ops.expand_dims(y_true, -1)
     elif y_true.ndim == y_pred.ndim + 1 and y_true.shape[-1] == 1:
         y_true = ops.squeeze(y_true, -1)
+    if any(n != m and 1 not in (n, m) for n, m in zip(reversed(y_true.shape), reversed(y_pred.shape))):
+        raise ShapeError("the loss", expected=f"targets of shape {y_pred.shape}", got=f"y_true.shape={y_true.shape}")
     if y_true.dtype != y_pred.dtype:
         y_true = ops.cast(y_true, y_pred.dtype)
     return y_true, y_pred

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
+from types import SimpleNamespace
 from typing import Any
 
 from netchu import checks, engines, layers, losses, optimizers, random, saving
@@ -66,6 +67,11 @@ class Sequential(Trainer):
             self._input = layer
             self._shapes = [layer.compute_output_shape(())]
             return
+        if any(layer is known for known in self._layers):
+            raise UsageError(
+                f"All layers added to a Sequential model should have unique names. Layer '{layer.name}' is already in "
+                "this model. Make another layer."
+            )
         self._give_name(layer)
         self._layers.append(layer)
         if self._shapes:
@@ -179,7 +185,8 @@ class Sequential(Trainer):
             config: as `get_config` gives it.
             custom_objects: class name -> class, for layers of one's own.
         """
-        known = {"Sequential": cls, **(custom_objects or {})}
+        nested = SimpleNamespace(from_config=lambda config: cls.from_config(config, custom_objects))
+        known = {"Sequential": nested, **(custom_objects or {})}
         entries = [layers.registry.get(entry, known) for entry in config["layers"]]
         return cls(entries, name=config.get("name"))
 

@@ -46,7 +46,7 @@ class Configurable:
         """The call that makes the object, without what is at its default."""
         defaults = {
             p.name: to_json(p.default)
-            for cls in type(self).__mro__[:-1]
+            for cls in reversed(type(self).__mro__[:-1])  # so that a subclass has the last word
             if "__init__" in vars(cls)
             for p in inspect.signature(vars(cls)["__init__"]).parameters.values()
         }
@@ -54,9 +54,8 @@ class Configurable:
             config = self.get_config()
         except AttributeError:  # an own class that keeps an argument under another name
             return f"{type(self).__name__}(...)"
-        defaults["name"] = (
-            config.get("name") if _plain(str(config.get("name"))) == _plain(type(self).__name__) else None
-        )
+        given_name = _plain(str(config.get("name"))).rstrip("0123456789")  # dense_1 is dense, numbered by its model
+        defaults["name"] = config.get("name") if given_name == _plain(type(self).__name__) else None
         shown = [f"{key}={_short(value)}" for key, value in config.items() if not _same(value, defaults.get(key, ...))]
         return f"{type(self).__name__}({', '.join(shown)})"
 

@@ -130,6 +130,8 @@ def _read_bytes(path: str) -> bytes:
             return file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         raise DataNotFoundError(f"{path}: no such model file. `netchu train` makes one.") from None
+    except ModelFileError:  # a ValueError, too: refused above
+        raise
     except (OSError, ValueError) as error:
         _refuse(path, f"a readable file, got {error}")
 

@@ -4,7 +4,10 @@
 
 `train_step` is the whole of learning in eight lines; override it to learn differently.  A step is compiled as a pure
 function of `state()`, a flat dictionary of every Variable that it reads or changes; model, optimizer and metrics are
-views of it.
+views of it.  On its way through a step a batch is
+
+    NumPy arrays -> the engine's arrays -> Tensors -> train_step -> the engine's arrays -> floats
+    `_on_host`      `engine.compile`       `_on_arrays`
 """
 
 from __future__ import annotations
@@ -63,9 +66,9 @@ class Stepping(Layer):
         with GradientTape() as tape:
             y_pred = self(x, training=True)
             loss = self.compute_loss(x, y, y_pred, sample_weight)
-        weights = self.trainable_variables
+        weights, optimizer = self.trainable_variables, self._need_compiled()
         gradients = tape.gradient(loss, weights)
-        self._need_compiled().apply_gradients(zip(gradients, weights))
+        optimizer.apply_gradients(zip(gradients, weights))
         return self.compute_metrics(x, y, y_pred, sample_weight, loss)
 
     def test_step(self, data: Batch) -> Logs:
@@ -120,6 +123,9 @@ class Stepping(Layer):
         Raises:
             UsageError: an unknown name; the message lists the known ones.
         """
+        for key, given in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
+            if not isinstance(given, (list, tuple, type(None))):
+                raise UsageError("compile", expected=f"{key} as a list", got=f"{key}={given!r:.60}")
         self.optimizer = optimizers.get(optimizer)
         self._compiled_metrics = CompiledMetrics(loss, list(metrics or ()), list(weighted_metrics or ()))
         self.loss = self._compiled_metrics.known_loss()
@@ -215,7 +221,8 @@ def _on_host(function: Callable[..., Any], names: list[str]) -> Callable[[Batch]
     """A function of the engine's arrays as one of NumPy arrays, its figures as floats by name."""
 
     def on_host(batch: Batch) -> Any:
-        result = function(*(None if a is None else to_array(a) for a in batch))
+        with np.errstate(all="ignore"):  # a loss that is not finite is an error of its own, in a sentence
+            result = function(*(None if a is None else to_array(a) for a in batch))
         if isinstance(result, tuple):
             return {name: float(value) for name, value in zip(names, result)}
         return engines.current().to_numpy(result)

@@ -42,7 +42,8 @@ class Tensor:
 
     Attributes:
         array: the engine's own array.
-        logits: for the output of softmax or sigmoid, the Tensor it was made from; else None.
+        logits: for the output of softmax or sigmoid, the Tensor it was made from; else None.  A cross-entropy is
+            computed from it, so the record of the softmax itself lies on no path and its derivative is not called.
     """
 
     __slots__ = ("__weakref__", "array", "engine", "logits")
@@ -248,13 +249,13 @@ class GradientTape:
         """d(sum of target) / d(source) for each source, in the structure of `sources` (one, or a list or tuple).
 
         Returns:
-            A Tensor of each source's shape; None for a source that no recorded path connects to the target.
+            A Tensor of each source's shape; None for one that was not followed, or that no path connects to the target.
         """
         targets: list[Tensor] = list(target) if isinstance(target, (list, tuple)) else [target]  # type: ignore[list-item]
         wanted = list(sources) if isinstance(sources, (list, tuple)) else [sources]
 
         # Forwards: which tensors depend on a source?  Only derivatives on such a path will be called.
-        on_path = {id(source) for source in wanted}
+        on_path = {id(source) for source in wanted if self._follows(source)}
         for record in self.records:
             if any(derivative and id(x) in on_path for x, derivative in zip(record.inputs, record.derivatives)):
                 on_path.add(id(record.output))
@@ -285,9 +286,10 @@ _thread = _Thread()
 def operation(function: Callable[P, Result]) -> Callable[P, Tensor]:
     """Make a differentiable operation of `function(arrays..., settings...) -> value, derivatives`.
 
-    The parameters annotated `Array` are its inputs (Tensors, arrays, lists and numbers alike are accepted); the others
-    are settings.  `derivatives` holds, for each input, a function from the gradient at the output to the gradient at
-    that input, or None; an empty tuple means that no gradient flows.
+    The parameters annotated `Array` are its inputs (Tensors, arrays, lists and numbers alike are accepted; a Python
+    number reaches `function` as it is); the others are settings.  `derivatives` holds, for each input, a function from
+    the gradient at the output to the gradient at that input, or None; an empty tuple means that no gradient flows.
+    Records call it by the function's name without a leading underscore.
     """
     parameters = inspect.signature(function).parameters.values()
     names = [p.name for p in parameters if p.annotation in ("Array", Array)]
@@ -302,6 +304,8 @@ def operation(function: Callable[P, Result]) -> Callable[P, Tensor]:
         inputs = arguments[:count]
         values = tuple(map(unwrap, inputs))
         array, derivatives = function(*values, *arguments[count:], **settings)
+        if isinstance(array, (int, float)):  # computed from Python numbers alone: ops.add(1, 2)
+            array = to_array(array)
         wanted = array if name == "cast" else engines.current().narrow(array, values)  # a cast says what it wants
         output = wrap(wanted)
         if _thread.tape is not None:

@@ -98,7 +98,10 @@ class Trainer(Stepping):
             TrainingError: the loss became NaN or infinite; the weights are those of the step before.
         """
         self._need_compiled()
-        size = batch_size or 32
+        size = 32 if batch_size is None else batch_size
+        check_whole(epochs=epochs, initial_epoch=initial_epoch)
+        if steps_per_epoch is not None:
+            check_whole(1, steps_per_epoch=steps_per_epoch)
         data, held_back = self._training_data(x, y, sample_weight, class_weight, size, shuffle, validation_split)
         validation = None
         if validation_data is not None or held_back is not None:
@@ -133,16 +136,17 @@ class Trainer(Stepping):
         self.stop_training = False
         with Interruption() as interruption:
             listeners.on_train_begin()
+            logs: Logs = {}
             for epoch in epochs:
                 # 1. A new epoch: figures from zero, the batches in a new order.
                 self.reset_metrics()
                 listeners.on_epoch_begin(epoch)
-                logs: Logs = {}
+                logs = {}
                 for step, batch in enumerate(take(passes or data.epoch(epoch), steps_per_epoch)):
                     # 2. One step of learning; a step that spoils the loss is taken back.
                     listeners.on_train_batch_begin(step)
                     train = self._step_function("train", batch)
-                    before = [(v, v.array) for v in self._compiled_steps.variables.values()]
+                    before = [(v, v.array) for v in self._compiled_steps.variables.values()]  # references, no copies
                     logs = alphabetical(train(batch))
                     if stops_at_nan and not math.isfinite(logs.get("loss", 0.0)):
                         for variable, array in before:
@@ -162,7 +166,7 @@ class Trainer(Stepping):
                 history.interrupted = interruption.requested
                 if self.stop_training or interruption.requested:
                     break
-            listeners.on_train_end()
+            listeners.on_train_end(logs)
 
     def _training_data(
         self,
@@ -243,12 +247,13 @@ class Trainer(Stepping):
         """
         self._need_compiled()
         given = x if y is None else (x, y) if sample_weight is None else (x, y, sample_weight)
-        data = self._evaluation_data(given, batch_size or 32)
+        data = self._evaluation_data(given, 32 if batch_size is None else batch_size)
         logs = self._evaluate(data, steps, self._listeners(callbacks, verbose, 1, steps or data.steps))
         return logs if return_dict else as_keras_returns(logs)
 
     def _evaluation_data(self, data: Any, batch_size: int) -> Batches:
-        if isinstance(data, (tuple, list)) and len(data) in (2, 3) and is_arrays(data[0]):
+        batches = isinstance(data, list) and len(data) > 0 and isinstance(data[0], tuple)
+        if isinstance(data, (tuple, list)) and not batches and len(data) in (2, 3) and is_arrays(data[0]):
             arrays = self._checked_arrays(*unpack_x_y_sample_weight(data))
             return ArrayBatches(arrays["x"], arrays["y"], arrays.get("sample_weight"), batch_size=batch_size)
         if data is None or is_arrays(data):
@@ -287,7 +292,8 @@ class Trainer(Stepping):
             callbacks: see `netchu.callbacks`.
         """
         if is_arrays(x):
-            data: Batches = ArrayBatches(checks.check_input(self, as_array(x, "x")), batch_size=batch_size or 32)
+            size = 32 if batch_size is None else batch_size
+            data: Batches = ArrayBatches(checks.check_input(self, as_array(x, "x")), batch_size=size)
         else:
             data = IterableBatches(x)
         listeners = self._listeners(callbacks, verbose, 1, steps or data.steps)
@@ -298,6 +304,8 @@ class Trainer(Stepping):
             batch = (batch[0], None, None)
             outputs.append(self._step_function("predict", batch)(batch))
             listeners.on_predict_batch_end(step, {"outputs": outputs[-1]})
+        if not outputs:
+            raise DataError("predict", expected="at least one batch", got="none")
         listeners.on_predict_end()
         return np.concatenate(outputs)
 
@@ -352,6 +360,13 @@ OUT_OF_DATA = (
     "The data gave no batch in epoch {epoch}: expected an iterable that can be gone through again for each epoch, or "
     "an endless one with steps_per_epoch. Training stops here."
 )
+
+
+def check_whole(least: int = 0, **numbers: Any) -> None:
+    """Raise UsageError unless each is a whole number from `least` on."""
+    for name, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < least:
+            raise UsageError("fit", expected=f"{name} to be a whole number >= {least}", got=f"{name}={number!r}")
 
 
 def take(items: Iterable[T], count: int | None) -> Iterator[T]:

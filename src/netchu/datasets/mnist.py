@@ -108,9 +108,9 @@ def _from_cache_or_mirrors(source: str | None, registry: Registry, limits: Limit
             do = f"{_WAY_OUT}, or take the sample (--data sample, load_data('sample'))."
             raise DataNotFoundError("mnist", expected="MNIST", got=reasons, do=do) from error
         note = (
-            f"MNIST could not be had ({reasons}). The sample of it in the package stands in: 8,004 digits for training "
-            f"and 1,996 for test, easier than MNIST's own test. {_WAY_OUT}; or ask for the sample by name "
-            "(--data sample, load_data('sample')) and this warning goes."
+            "The sample of MNIST in the package stands in for the whole: 8,004 digits for training and 1,996 for test, "
+            f"easier than MNIST's own test. {_WAY_OUT}, or ask for the sample by name (--data sample, load_data('sample')). "
+            f"MNIST could not be had: {reasons}."
         )
         return read_sample(), [note]
     return Dataset(registry.name, origin, *arrays), notes

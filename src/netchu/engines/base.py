@@ -9,12 +9,13 @@ Limits: arrays live on one device; the functions of `FUNCTIONS` must not mutate 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import Annotated, Any, Protocol, TypeAlias
 
 import numpy as np
 
-Array: TypeAlias = Any
-"""An array of the current engine (`numpy.ndarray`, `jax.Array`, a tracer ...); Python scalars count where noted."""
+Array: TypeAlias = Annotated[Any, "array"]
+"""An array of the current engine: `numpy.ndarray`, `jax.Array`, a tracer ...  An operation may meet a Python number in
+its place, which has no shape and takes the other operand's type."""
 
 Shape: TypeAlias = tuple[int, ...]
 

@@ -100,8 +100,9 @@ class Activation(Layer):
     def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
         """Unchanged, but for `glu`, which halves the last axis."""
         width = input_shape[-1]
-        halves = self.activation is activations.glu and width is not None
-        return (*input_shape[:-1], width // 2) if halves else input_shape
+        if width is None or self.activation is not activations.glu:
+            return input_shape
+        return (*input_shape[:-1], width // 2)
 
 
 class InputLayer(Layer):

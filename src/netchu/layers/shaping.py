@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from netchu import ops
 from netchu.errors import ShapeError, UsageError
 from netchu.layers.base import MAX_AXES, BatchShape, Layer
@@ -65,6 +67,13 @@ class Reshape(Layer):
         return resolved
 
 
+def _are_numbers(value: Any) -> bool:
+    try:
+        return np.asarray(value).dtype.kind in "iuf"
+    except ValueError:  # rows of different lengths
+        return False
+
+
 class Rescaling(Layer):
     """`x * scale + offset`, for example `Rescaling(1 / 255)` for pixels from 0 to 255.
 
@@ -72,18 +81,22 @@ class Rescaling(Layer):
         scale: factor, a number or one for each channel.
         offset: what is added.
         name, trainable, dtype: see `Layer`.
+
+    Raises:
+        UsageError: a scale or an offset that is no number.
     """
 
-    def __init__(self, scale: float, offset: float = 0.0, **settings: Any) -> None:
+    def __init__(self, scale: Any, offset: Any = 0.0, **settings: Any) -> None:
         super().__init__(**settings)
         for key, value in (("scale", scale), ("offset", offset)):
-            if np.asarray(value, dtype=None if np.isscalar(value) else object).ravel()[:1].size == 0:
-                pass
+            if not _are_numbers(value):
+                raise UsageError("Rescaling", expected=f"numbers as {key}", got=f"{key}={value!r:.60}")
         self.scale, self.offset = scale, offset
 
     def call(self, x: Tensor) -> Tensor:
         """x * scale + offset."""
-        return x * self.scale + self.offset
+        y: Tensor = x * self.scale + self.offset
+        return y
 
     def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
         """Unchanged."""

@@ -57,7 +57,7 @@ def power(x1: Array, x2: Array) -> Result:
     y = x1**x2
 
     def for_exponent(g: Array) -> Array:
-        base = xp.where(x1 > 0, x1, 1.0) if hasattr(x1, "shape") else g * 0 + max(x1, 0) + (x1 <= 0)
+        base = xp.where(x1 > 0, x1, 1.0) if hasattr(x1, "shape") else g * 0 + (x1 if x1 > 0 else 1)
         return sum_to(g * y * xp.log(base), x2)
 
     return y, (lambda g: sum_to(g * x2 * x1 ** (x2 - 1), x1), for_exponent)

@@ -26,6 +26,8 @@ EPSILON = 1e-7
 
 def one_hot_rows(labels: Array, classes: int, dtype: object) -> Array:
     """Integer labels (...) -> (..., classes) of `dtype`: 1 at the label, 0 elsewhere."""
+    if classes > 127:  # more than labels of 8 bits can count
+        labels = xp.astype(labels, xp.int32)
     return xp.astype(xp.expand_dims(labels, axis=-1) == xp.arange(classes, dtype=labels.dtype), dtype)
 
 

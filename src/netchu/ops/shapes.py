@@ -91,7 +91,7 @@ def _concatenate(*xs: Array, axis: int) -> Result:
     axis %= len(xs[0].shape)
     starts = [builtins.sum(x.shape[axis] for x in xs[:i]) for i in range(len(xs) + 1)]
     return xp.concat(list(xs), axis=axis), tuple(
-        lambda g, a=a, b=b: g[(slice(None),) * axis + (slice(a, b),)] for a, b in pairwise(starts)
+        lambda g, a=a, b=b: g[(slice(None),) * axis + (slice(a, b), ...)] for a, b in pairwise(starts)
     )
 
 
@@ -103,7 +103,9 @@ def concatenate(xs: Sequence[Array], axis: int = 0) -> Tensor:
 @operation
 def _stack(*xs: Array, axis: int) -> Result:
     axis %= len(xs[0].shape) + 1
-    return xp.stack(list(xs), axis=axis), tuple(lambda g, i=i: g[(slice(None),) * axis + (i,)] for i in range(len(xs)))
+    return xp.stack(list(xs), axis=axis), tuple(
+        lambda g, i=i: g[(slice(None),) * axis + (i, ...)] for i in range(len(xs))
+    )
 
 
 def stack(xs: Sequence[Array], axis: int = 0) -> Tensor:
@@ -128,7 +130,8 @@ def _put_back(g: Array, positions: Array, x: Array) -> Array:
 @operation
 def get_item(x: Array, key: Any) -> Result:
     """`x[key]` for whole numbers, slices, `...` and None.  Raises UsageError for anything else: see `take`."""
-    for part in key if isinstance(key, tuple) else (key,):
+    key = key if isinstance(key, tuple) else (key,)
+    for part in key:
         if not (part is None or part is Ellipsis or isinstance(part, (int, slice))) or isinstance(part, bool):
             raise UsageError(
                 "tensor[key]",
@@ -136,7 +139,8 @@ def get_item(x: Array, key: Any) -> Result:
                 got=f"key={part!r:.80}",
                 do="Use netchu.ops.take(x, indices, axis) to choose by an array of indices.",
             )
-    return x[key], (lambda g: _put_back(g, _positions(x)[key], x),)
+    whole = key if Ellipsis in key else (*key, ...)  # the standard wants every axis named
+    return x[whole], (lambda g: _put_back(g, _positions(x)[whole], x),)
 
 
 @operation
