@@ -230,6 +230,12 @@ class Sequential(Trainer):
         return {"optimizer": to_json(self.optimizer), "loss": to_json(self.loss), "metrics": plain}
 
 
+# What making a layer from a hostile configuration can raise.
+UNFIT = (
+    NetchuError, ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError,
+)  # fmt: skip
+
+
 def load_model(
     filepath: str | PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
 ) -> Sequential:
@@ -254,10 +260,10 @@ def load_model(
             model.ensure_built(model.input_shape)
         variables = model.named_weights()
         expected = {name: saving.TensorSpec(v.dtype, v.shape) for name, v in variables.items()}
-    except (NetchuError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
-        raise ModelFileError(f"{file.path}: expected an architecture of known layers, got: {error}") from None
+    except UNFIT as error:
+        raise ModelFileError(f"{file.path}: expected an architecture of known layers, got: {error!s:.300}") from None
     wrong = [
-        f"{name[:60]}: expected {expected.get(name, 'nothing')}, got {file.specs.get(name, 'nothing')}"
+        f"{name[:60]!r}: expected {expected.get(name, 'nothing')}, got {file.specs.get(name, 'nothing')}"
         for name in sorted({*expected, *file.specs})
         if expected.get(name) != file.specs.get(name)
     ]
@@ -277,8 +283,8 @@ def _compile_as_saved(model: Sequential, file: saving.ModelFile) -> None:
         settings = file.config["compile"]
         optimizer, loss = optimizers.get(settings["optimizer"]), losses.get(settings["loss"])
         model.compile(optimizer, loss, metrics=[str(name) for name in settings["metrics"]])
-    except (NetchuError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ModelFileError(f"{file.path}: expected compile settings with known names, got: {error}") from None
+    except UNFIT as error:
+        raise ModelFileError(f"{file.path}: expected compile settings with known names, got: {error!s:.300}") from None
 
 
 def __getattr__(name: str) -> Any:

@@ -44,19 +44,25 @@ class ModelFile:
         config: the architecture.
         info: how it was trained.
         specs: name -> dtype and shape of each tensor.
+        start: the checked bytes, header included, as they must still be when the tensors are read.
+        size: of the file in bytes.
     """
 
     path: str
     config: dict[str, Any]
     info: dict[str, Any]
     specs: dict[str, TensorSpec]
-    data: bytes
+    start: bytes
+    size: int
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The tensors.  Raises ModelFileError if one holds NaN or infinity."""
         from safetensors.numpy import load
 
-        arrays: dict[str, np.ndarray] = load(self.data)
+        data, _ = _read_bytes(self.path, self.size + 1)
+        if len(data) != self.size or not data.startswith(self.start):
+            _refuse(self.path, "a file that stays as it is while it is read, got another one")
+        arrays: dict[str, np.ndarray] = load(data)
         for name, array in arrays.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 _refuse(self.path, f"finite weights, got NaN or infinity in {name!r}")
@@ -90,17 +96,18 @@ def read(path: str | PathLike[str]) -> ModelFile:
         ModelFileError: it is not a netchu model, is damaged, or was written by a newer netchu.
     """
     shown = os.fspath(path)
-    data = _read_bytes(shown)
-    if len(data) < 8:
-        _refuse(shown, f"a netchu model, got a file of {len(data)} bytes")
-    length = int.from_bytes(data[:8], "little")
-    if length > min(MAX_HEADER_BYTES, len(data) - 8):
+    start, size = _read_bytes(shown, 8)
+    if len(start) < 8:
+        _refuse(shown, f"a netchu model, got a file of {len(start)} bytes")
+    length = int.from_bytes(start, "little")
+    if length > min(MAX_HEADER_BYTES, size - 8):
         _refuse(
             shown,
-            f"a header of at most {min(MAX_HEADER_BYTES, len(data) - 8)} bytes, got {length}: truncated or "
+            f"a header of at most {max(min(MAX_HEADER_BYTES, size - 8), 0)} bytes, got {length}: truncated or "
             "not a netchu model",
         )
-    header = _strict_json(shown, data[8 : 8 + length])
+    start, _ = _read_bytes(shown, 8 + length)
+    header = _strict_json(shown, start[8:])
     metadata = header.pop("__metadata__", None)
     if not isinstance(metadata, dict) or list(metadata) != ["netchu"] or not isinstance(metadata["netchu"], str):
         _refuse(shown, "a netchu model, got a safetensors file without netchu's header")
@@ -110,16 +117,16 @@ def read(path: str | PathLike[str]) -> ModelFile:
     for key in ("config", "info"):
         if not isinstance(about.get(key), dict):
             _refuse(shown, f"an object {key!r} in the header, got {about.get(key)!r:.60}")
-    specs = _check_tensors(shown, header, len(data) - 8 - length)
-    return ModelFile(shown, about["config"], about["info"], specs, data)
+    specs = _check_tensors(shown, header, size - 8 - length)
+    return ModelFile(shown, about["config"], about["info"], specs, start, size)
 
 
 def _refuse(path: str, expected_and_got: str) -> NoReturn:
     raise ModelFileError(f"{path}: expected {expected_and_got}.")
 
 
-def _read_bytes(path: str) -> bytes:
-    """All bytes of a regular file of bounded size; devices and pipes are not opened for reading."""
+def _read_bytes(path: str, count: int) -> tuple[bytes, int]:
+    """The first `count` bytes of a regular file of bounded size, and its size; devices and pipes are not opened."""
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
@@ -127,7 +134,7 @@ def _read_bytes(path: str) -> bytes:
         if status.st_size > MAX_FILE_BYTES:
             _refuse(path, f"at most {MAX_FILE_BYTES} bytes, got {status.st_size}")
         with Path(path).open("rb") as file:
-            return file.read(MAX_FILE_BYTES + 1)
+            return file.read(count), status.st_size
     except FileNotFoundError:
         raise DataNotFoundError(f"{path}: no such model file. `netchu train` makes one.") from None
     except ModelFileError:  # a ValueError, too: refused above
@@ -147,8 +154,15 @@ def _strict_json(path: str, text: bytes) -> dict[str, Any]:
     def no_constant(name: str) -> NoReturn:
         raise ValueError(f"{name} is no JSON")
 
+    def finite(digits: str) -> float:
+        if not math.isfinite(float(digits)):
+            raise ValueError(f"{digits[:20]} is too large")
+        return float(digits)
+
     try:
-        found = json.loads(text.decode("utf-8"), object_pairs_hook=unique, parse_constant=no_constant)
+        found = json.loads(
+            text.decode("utf-8"), object_pairs_hook=unique, parse_constant=no_constant, parse_float=finite
+        )
     except (ValueError, RecursionError) as error:  # also UnicodeDecodeError, and integers of too many digits
         _refuse(path, f"a JSON header, got {str(error)[:80]}")
     if not isinstance(found, dict):

@@ -1,0 +1,60 @@
+"""The command line: `netchu train`, `evaluate`, `predict`, `info`; also `python -m netchu`.
+
+    raise SystemExit(netchu.cli.main(["train", "--epochs", "1", "--json"]))
+
+Results go to standard output, everything else (progress, the source of the data, warnings, errors) to standard error.
+Exit codes: 0 done, 1 failure, 2 usage, 3 a missing extra, 65 bad data, 66 no such file, 75 stopped and can be resumed
+(nothing does so yet), 130 interrupted.
+
+Reading order: `app` (the commands and their help), `options` (the flags they share), `train`, `evaluate`, `predict`,
+`info` (one each), `tools` (what they share), `outcome` (how any ending becomes a sentence and an exit code), `output`.
+Nothing below this floor is imported before a command has read its flags: help and usage errors need no NumPy.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from netchu.cli import timing
+from netchu.cli.outcome import guarded
+from netchu.cli.output import result
+
+__all__ = ["main"]
+
+WELCOME = """\
+netchu: train small neural networks, and read every line that does the learning.
+
+  netchu train                    train a digit classifier on MNIST; writes netchu-model.safetensors
+  netchu predict seven.png        tell which digit a picture shows
+  netchu info                     engines, threads, where the data comes from
+
+More: netchu --help, netchu train --help"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: what follows the program's name; those of the process if None.
+
+    Returns:
+        The exit code; nothing is raised, whatever happens.
+    """
+    timing.start(whole_process=arguments is None)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    return guarded(lambda: _run(given), debugging="--debug" in given)
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments:
+        result(WELCOME)
+        return 0
+    if arguments in (["--version"], ["-V"]):
+        from netchu.cli.version import version
+
+        result(f"netchu {version()}")
+        return 0
+    from netchu.cli.app import run  # costs more than all of the above together
+
+    return run(arguments)

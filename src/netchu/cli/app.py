@@ -1,0 +1,65 @@
+"""The commands, their help, and what to say to a command line that cannot be understood.
+
+Each command is an import string: `netchu --help` imports none of them.
+"""
+
+from __future__ import annotations
+
+import shutil
+
+from cyclopts import App, CycloptsError
+
+from netchu.cli.options import STANDARD_INPUT
+from netchu.cli.version import version
+from netchu.errors import UsageError
+
+PLAIN_BELOW = 60  # columns; narrower terminals get help without boxes
+
+# name -> (help in one line, example)
+COMMANDS = {
+    "train": ("Train a classifier and save it.", "netchu train --layers 512,128 --epochs 10 --optimizer adam"),
+    "evaluate": ("Tell how good a model is on test images.", "netchu evaluate netchu-model.safetensors --data sample"),
+    "predict": ("Tell which digit each picture shows.", "netchu predict seven.png photos/*.jpg --json"),
+    "info": ("Show the environment, or what is in a model file.", "netchu info netchu-model.safetensors"),
+}
+
+
+def make_app() -> App:
+    """The command line as cyclopts has it."""
+    app = App(
+        name="netchu",
+        help="Train small neural networks, and read every line that does the learning.",
+        help_epilogue="Example: netchu train --data sample",
+        help_format="plaintext",
+        help_formatter="plain" if shutil.get_terminal_size().columns < PLAIN_BELOW else "default",
+        version=version,
+        version_flags=["--version", "-V"],
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,
+    )
+    for place, (name, (help_line, example)) in enumerate(COMMANDS.items()):
+        app.command(
+            f"netchu.cli.{name}:{name}",
+            name=name,
+            help=help_line,
+            help_epilogue=f"Example: {example}",
+            version_flags=[],
+            sort_key=place,
+        )
+    return app
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command that `arguments` name; its exit code.
+
+    Raises:
+        UsageError: no such command or flag, or a flag without its value; says what would be right.
+    """
+    # cyclopts takes a lone "-" for an option without a name.
+    tokens = [STANDARD_INPUT if token == "-" else token for token in arguments]
+    try:
+        code = make_app()(tokens, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        command = f"{arguments[0]} " if arguments[0] in COMMANDS else ""
+        raise UsageError(f"{str(error).strip()} See `netchu {command}--help`.") from None
+    return code if isinstance(code, int) else 0  # help and version return nothing

@@ -1,0 +1,85 @@
+"""How any ending of a command becomes a sentence on standard error and an exit code, and never a traceback.
+
+    return guarded(lambda: run(arguments), debugging=False)
+
+With `--debug` or `NETCHU_DEBUG=1` the traceback comes first.  Warnings are printed as plain sentences.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from typing import TextIO
+
+from netchu.cli.output import ReaderGoneError, prepare_streams, problem, silence_if_broken
+from netchu.errors import DataError, DataNotFoundError, MissingExtraError, ModelFileError, NetchuError, UsageError
+
+OK, FAILURE, USAGE, MISSING_EXTRA, BAD_DATA, NOT_FOUND, RESUMABLE, INTERRUPTED = 0, 1, 2, 3, 65, 66, 75, 130
+
+# The first class that fits decides.
+_CODES: tuple[tuple[type[Exception], int], ...] = (
+    (UsageError, USAGE),
+    (MissingExtraError, MISSING_EXTRA),
+    (DataError, BAD_DATA),
+    (ModelFileError, BAD_DATA),
+    (DataNotFoundError, NOT_FOUND),
+    (FileNotFoundError, NOT_FOUND),
+)
+
+
+def guarded(command: Callable[[], int], *, debugging: bool) -> int:
+    """The exit code of `command`, or that of the exception it ended with, told in a sentence."""
+    prepare_streams()
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = _print_warning
+        try:
+            return command()
+        except ReaderGoneError:
+            return OK
+        except BrokenPipeError:  # of standard error, in the middle of the work
+            return FAILURE
+        except (Exception, KeyboardInterrupt) as error:
+            return told(error, debugging=debugging)
+        finally:
+            silence_if_broken(sys.stdout)
+            silence_if_broken(sys.stderr)
+
+
+def told(error: BaseException, *, debugging: bool = False) -> int:
+    """Print what `error` means for the user; the exit code."""
+    if debugging or os.environ.get("NETCHU_DEBUG", "").strip().lower() not in ("", "0", "false", "no"):
+        import traceback
+
+        traceback.print_exception(error)
+    problem(explanation(error))
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    return next((code for kind, code in _CODES if isinstance(error, kind)), FAILURE)
+
+
+def explanation(error: BaseException) -> str:
+    """The sentence: what happened, why, and what to do."""
+    if isinstance(error, NetchuError):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "Interrupted."
+    if isinstance(error, MemoryError):
+        return f"Out of memory: {error or 'no more to be had'}. Try narrower --layers or a smaller --batch-size."
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}." if error.filename is not None else f"{error.strerror}."
+    hint = "Run again with --debug to see where."
+    return f"An error that netchu did not expect: {type(error).__name__}: {error}. {hint}"
+
+
+def _print_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    problem(f"warning: {message}")

@@ -1,0 +1,78 @@
+"""Where words go: results to standard output, all else to standard error, one line a line whatever is in it.
+
+    result("Test accuracy 0.9789");  result_json({"schema": 1});  message("Data: ...");  problem("no such file")
+
+File names and model files are strangers' text: what cannot be printed in it (control characters, which a terminal
+would obey, and bytes that are no UTF-8) is written as an escape such as `\\x1b`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import sys
+from typing import Any, TextIO
+
+from netchu.errors import NetchuError
+
+
+class ReaderGoneError(Exception):
+    """Nobody reads standard output any more, as in `netchu predict *.png | head -1`: no failure, but no use either."""
+
+
+def shown(text: str) -> str:
+    """`text` without what cannot be printed: `"a\\nb"` becomes `"a\\\\nb"`."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def result(text: str) -> None:
+    """Print a line or lines of the result, at once."""
+    _write_result("\n".join(map(shown, text.split("\n"))))
+
+
+def result_json(value: dict[str, Any]) -> None:
+    """Print a JSON object on one line of its own, in ASCII, at once."""
+    _write_result(json.dumps(value, allow_nan=False))
+
+
+def _write_result(text: str) -> None:
+    try:
+        print(text, file=sys.stdout, flush=True)
+    except BrokenPipeError:
+        raise ReaderGoneError from None
+    except OSError as error:
+        raise NetchuError(f"standard output: {error.strerror}. The result could not be written.") from None
+
+
+def message(text: str) -> None:
+    """Print a line or lines beside the result."""
+    print("\n".join(map(shown, text.split("\n"))), file=sys.stderr, flush=True)
+
+
+def problem(text: str) -> None:
+    """Print what went wrong."""
+    message(f"netchu: {text}")
+
+
+def prepare_streams() -> None:
+    """Let both streams write an escape for a character that the terminal's encoding lacks."""
+    if sys.stderr is None:  # closed by `2>&-`; print would take standard output instead
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (for as long as the process lives)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def silence_if_broken(stream: TextIO | None) -> None:
+    """Send what is left in a broken stream to nowhere, so that Python does not complain of it when it ends."""
+    if stream is None:
+        return
+    try:
+        stream.flush()
+    except OSError:
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)

@@ -1,0 +1,291 @@
+"""`netchu train`: the tutorial's job. Load digits, learn, test, save.
+
+Without flags it is what the tutorial writes with Keras: 784-512-10, rmsprop, cross-entropy, 5 epochs, batches of 128.
+Equal commands on one machine give equal files, byte for byte: the seed has a default, and the file holds no clock and
+no path.
+
+Limits: one kind of network (Dense layers with relu, softmax at the end); Python offers the rest.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from netchu.cli import timing
+from netchu.cli.options import DEFAULT_MODEL, DEFAULTS, Common, Data, flag
+from netchu.cli.outcome import INTERRUPTED, OK
+from netchu.cli.output import message, result, result_json
+from netchu.cli.version import version
+from netchu.errors import DataNotFoundError, NetchuError, UsageError
+
+if TYPE_CHECKING:
+    from netchu.callbacks import History
+    from netchu.cli.tools import Figures
+    from netchu.datasets import Dataset
+    from netchu.models import Sequential
+    from netchu.optimizers import Optimizer
+
+EPOCHS = 5
+EPOCHS_ON_SAMPLE = 20  # which has an eighth of MNIST's images
+MAX_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to train, and where to put it.
+
+    Attributes:
+        data: see `netchu.datasets.load`.
+        layers: the widths of the hidden layers.
+        epochs: None for the data set's default.
+        learning_rate: None for the optimizer's default.
+        seed: 0 to 2**32 - 1.
+        out: the model file.
+    """
+
+    data: str | None
+    layers: list[int]
+    epochs: int | None
+    batch_size: int
+    optimizer: str
+    learning_rate: float | None
+    seed: int
+    out: str
+
+
+def train(
+    *,
+    data: Data = None,
+    layers: Annotated[str, flag("Widths of the hidden layers, separated by commas.", "WIDTHS")] = "512",
+    epochs: Annotated[
+        int | None, flag("How often to go through the data.", default=f"{EPOCHS}; {EPOCHS_ON_SAMPLE} on the sample")
+    ] = None,
+    batch_size: Annotated[int, flag("Images a step.")] = 128,
+    optimizer: Annotated[str, flag("sgd, rmsprop, adam or adamw.", "NAME")] = "rmsprop",
+    learning_rate: Annotated[float | None, flag("Size of the steps.", default="the optimizer's own")] = None,
+    seed: Annotated[int, flag("Of all random numbers; equal runs give equal files.")] = 0,
+    out: Annotated[str, flag("Where to save the model, in place of an old one.", "FILE")] = DEFAULT_MODEL,
+    common: Common = DEFAULTS,
+) -> int:
+    """Train, test, save and report; the exit code."""
+    job = Job(data, checked_layers(layers), epochs, batch_size, optimizer, learning_rate, seed, out)
+    check_numbers(job)
+    check_out(out)
+    return run(job, common)
+
+
+def run(job: Job, common: Common) -> int:
+    """The job, step by step; the exit code."""
+    engine = common.use_engine()
+    from netchu.cli.tools import load_data, measure
+
+    # 1. Data and model.
+    optimizer = make_optimizer(job)
+    began = timing.seconds()
+    data = load_data(job.data, common)
+    loaded = timing.seconds()
+    epochs = job.epochs or (EPOCHS_ON_SAMPLE if is_sample(data) else EPOCHS)
+    model = make_model(job, optimizer, data)
+    common.say(
+        f"Model: {describe(model)}, {model.count_params():,} parameters, on {engine}; {job.optimizer}, "
+        f"{epochs} epochs, batches of {job.batch_size}, seed {job.seed}."
+    )
+    # 2. Learning, then the test. Ctrl-C in either leaves a model that is worth keeping.
+    before = timing.seconds()
+    history = learn(model, data, epochs, job.batch_size, common)
+    learnt = timing.seconds()
+    try:
+        figures = None if history.interrupted else measure(model, data.x_test, data.y_test)
+    except KeyboardInterrupt:
+        figures = None
+    # 3. Saving, then the report.
+    model.info = about(job, data, model, history, figures)
+    save(model, job.out)
+    if figures is None:
+        message(
+            f"Interrupted in epoch {len(history.epoch)} of {epochs}, after {model.info['updates']:,} updates. "
+            f"The model as it was then is saved: {job.out}"
+        )
+        return INTERRUPTED
+    seconds = {"total": timing.seconds(), "data": loaded - began, "train": learnt - before}
+    outcome = as_json(figures, model, data, job.out, seconds, engine)
+    if common.json:
+        result_json(outcome)
+    else:
+        report(outcome, figures)
+        common.say(what_next(job.out))
+    return OK
+
+
+# --- before training -------------------------------------------------------------------------------------------------
+
+
+def checked_layers(text: str) -> list[int]:
+    """`"512,128"` as [512, 128]; UsageError for anything but whole numbers from 1 to 9,999,999."""
+    widths = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch("0*[1-9][0-9]{0,6}", width) for width in widths):
+        raise UsageError(
+            "--layers",
+            expected="whole numbers from 1, separated by commas",
+            got=f"{text:.80}",
+            do="Write --layers 512,128, for example.",
+        )
+    return [int(width) for width in widths]
+
+
+def check_numbers(job: Job) -> None:
+    """Raise UsageError for a number that cannot be meant, before anything is loaded."""
+    for name, value in (("--epochs", job.epochs), ("--batch-size", job.batch_size)):
+        if value is not None and value < 1:
+            raise UsageError(name, expected="a whole number from 1", got=f"{value}")
+    rate = job.learning_rate
+    if rate is not None and not (math.isfinite(rate) and rate > 0):
+        raise UsageError(
+            "--learning-rate",
+            expected="a number above 0",
+            got=f"{rate:g}",
+            do="Write --learning-rate 0.001, for example.",
+        )
+    if not 0 <= job.seed <= MAX_SEED:
+        raise UsageError("--seed", expected=f"a whole number from 0 to {MAX_SEED}", got=f"{job.seed}")
+
+
+def check_out(out: str) -> None:
+    """Raise now what would otherwise be found out after the training: no such folder, or none to write to."""
+    if not out.endswith(".safetensors"):
+        raise UsageError("--out", expected="a name ending in .safetensors", got=f"{out!r}")
+    if Path(out).is_dir():
+        raise UsageError("--out", expected="the name of a file", got=f"the folder {out!r}")
+    folder = Path(out).parent
+    if not folder.is_dir():
+        raise DataNotFoundError(
+            "--out",
+            expected="a name in a folder that exists",
+            got=f"{out!r}",
+            do=f"Make the folder first: {str(folder)!r}.",
+        )
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise NetchuError(
+            "--out", expected="a folder that can be written to", got=f"{str(folder)!r}: {error.strerror}"
+        ) from None
+
+
+def make_optimizer(job: Job) -> Optimizer:
+    """The optimizer by its name; UsageError lists the known ones."""
+    from netchu import optimizers
+
+    optimizer = optimizers.get(job.optimizer)
+    if job.learning_rate is not None:
+        optimizer.learning_rate = job.learning_rate
+    return optimizer
+
+
+def make_model(job: Job, optimizer: Optimizer, data: Dataset) -> Sequential:
+    """The compiled network for the data's image size and classes, its weights drawn from the seed."""
+    from netchu import utils
+    from netchu.layers import Dense, Input
+    from netchu.models import Sequential
+
+    utils.set_random_seed(job.seed)
+    classes = max(2, int(max(data.y_train.max(), data.y_test.max())) + 1)
+    hidden = [Dense(width, activation="relu") for width in job.layers]
+    model = Sequential([Input((math.prod(data.x_train.shape[1:]),)), *hidden, Dense(classes, activation="softmax")])
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+# --- training and after ----------------------------------------------------------------------------------------------
+
+
+def learn(model: Sequential, data: Dataset, epochs: int, batch_size: int, common: Common) -> History:
+    """Fit, with the progress on standard error."""
+    from netchu.cli.tools import as_input
+    from netchu.progress import ProgressLine
+
+    progress = ProgressLine(0 if common.quiet else 1, stream=sys.stderr)
+    x = as_input(model, data.x_train)
+    return model.fit(x, data.y_train, batch_size=batch_size, epochs=epochs, callbacks=[progress])
+
+
+def about(job: Job, data: Dataset, model: Sequential, history: History, figures: Figures | None) -> dict[str, Any]:
+    """What the file says of its making: no clock, no path, so that equal runs give equal files."""
+    optimizer = model.optimizer
+    assert optimizer is not None  # compiled above
+    told: dict[str, Any] = {
+        "netchu": version(),
+        "data": {"name": data.name, "sha256": data.sha256},
+        "image_shape": list(data.x_train.shape[1:]),
+        "seed": job.seed,
+        "epochs": len(history.epoch),
+        "batch_size": job.batch_size,
+        "updates": int(optimizer.iterations.numpy()),
+    }
+    if figures is None:
+        return {**told, "interrupted": True}
+    return {**told, "test_accuracy": figures.accuracy, "test_loss": figures.loss}
+
+
+def save(model: Sequential, out: str) -> None:
+    """Save the model; NetchuError with path and reason if the disk does not take it."""
+    try:
+        model.save(out)
+    except OSError as error:
+        raise NetchuError(
+            f"{out}: the model could not be saved: {error.strerror or error}. An older file of that "
+            "name is untouched. Make room, or train again with another --out."
+        ) from error
+
+
+def as_json(
+    figures: Figures, model: Sequential, data: Dataset, out: str, seconds: dict[str, float], engine: str
+) -> dict[str, Any]:
+    """The one object of `--json`; its keys stay as they are while `schema` is 1."""
+    return {
+        "schema": 1,
+        "test_accuracy": figures.accuracy,
+        "test_loss": figures.loss,
+        "epochs": model.info["epochs"],
+        "updates": model.info["updates"],
+        "parameters": model.count_params(),
+        "engine": engine,
+        "data": {"name": data.name, "source": data.source, "train": len(data.x_train), "test": len(data.x_test)},
+        "model": out,
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+    }
+
+
+def report(outcome: dict[str, Any], figures: Figures) -> None:
+    """The same for people."""
+    data, seconds = outcome["data"], outcome["seconds"]
+    result(f"Test {figures}, on {data['name']} from {data['source']}.")
+    result(
+        f"Saved {outcome['model']}: {outcome['parameters']:,} parameters after {outcome['epochs']} epochs, "
+        f"{outcome['updates']:,} updates."
+    )
+    result(f"Took {seconds['total']:.1f} s: data {seconds['data']:.1f} s, training {seconds['train']:.1f} s.")
+
+
+def what_next(out: str) -> str:
+    """Three commands that make sense now."""
+    model = "" if out in (DEFAULT_MODEL, Path(DEFAULT_MODEL).name) else f" --model {out}"
+    return f"Next:  netchu predict seven.png{model}\n       netchu evaluate {out}\n       netchu info {out}"
+
+
+def describe(model: Sequential) -> str:
+    """`"784-512-10"`."""
+    shape = model.input_shape
+    widths = [shape[-1], *((shape := layer.compute_output_shape(shape))[-1] for layer in model.layers)]
+    return "-".join(map(str, widths))
+
+
+def is_sample(data: Dataset) -> bool:
+    """Whether these are the digits in the package."""
+    return data.name == "mnist-sample"
