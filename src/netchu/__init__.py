@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from netchu.engines import current as current_engine
     from netchu.engines import set_engine
-    from netchu.gradcheck import gradcheck
+    from netchu.gradient_check import gradcheck
     from netchu.layers import Input
     from netchu.models import Sequential
     from netchu.tape import GradientTape, Tensor, Variable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # public name -> the module that holds it
 _NAMES = {
     "GradientTape": "netchu.tape", "Input": "netchu.layers", "Sequential": "netchu.models", "Tensor": "netchu.tape",
-    "Variable": "netchu.tape", "gradcheck": "netchu.gradcheck", "set_engine": "netchu.engines",
+    "Variable": "netchu.tape", "gradcheck": "netchu.gradient_check", "set_engine": "netchu.engines",
 }  # fmt: skip
 _MODULES = (
     "activations",
@@ -58,7 +58,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _NAMES:
         value = getattr(importlib.import_module(_NAMES[name]), name)
-        globals()[name] = value  # `netchu.gradcheck` is the function, also after its module was imported
+        globals()[name] = value
         return value
     if name in _MODULES:
         return importlib.import_module(f"netchu.{name}")

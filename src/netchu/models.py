@@ -209,6 +209,9 @@ class Sequential(Trainer):
             raise UsageError("save", expected="a name ending in .safetensors", got=f"filepath={str(filepath)!r}")
         if not self.built:
             raise UsageError("save", expected="a built model", got="built=False", do="Call build() or fit().")
+        config = {"model": self.get_config(), "compile": self._compile_config()}
+        if _count_layers(config["model"]) > MAX_LAYERS:
+            raise UsageError("save", expected=f"at most {MAX_LAYERS} layers", got=f"{_count_layers(config['model'])}")
         engine = engines.current()
         about = {
             "engine": engine.name,
@@ -216,7 +219,6 @@ class Sequential(Trainer):
             "threads": engine.threads(),
             "seed": random.seed(),
         }
-        config = {"model": self.get_config(), "compile": self._compile_config()}
         arrays = {name: variable.numpy() for name, variable in self.named_weights().items()}
         saving.write(filepath, config, {**about, **self.info}, arrays)
 
@@ -228,6 +230,17 @@ class Sequential(Trainer):
             m for m in (self._compiled_metrics.identifiers if self._compiled_metrics else []) if isinstance(m, str)
         ]
         return {"optimizer": to_json(self.optimizer), "loss": to_json(self.loss), "metrics": plain}
+
+
+MAX_LAYERS = 2000  # in a file: making a model takes time in proportion to their square
+
+
+def _count_layers(config: Any) -> int:
+    """How many layers a configuration describes, those of inner models included."""
+    entries = config.get("layers") if isinstance(config, dict) else None
+    if not isinstance(entries, list):
+        return 0
+    return sum(1 + _count_layers(e.get("config") if isinstance(e, dict) else e) for e in entries)
 
 
 # What making a layer from a hostile configuration can raise.
@@ -255,6 +268,8 @@ def load_model(
     """
     file = saving.read(filepath)
     try:
+        if _count_layers(file.config["model"]) > MAX_LAYERS:
+            raise UsageError("load_model", expected=f"at most {MAX_LAYERS} layers", got="more")
         with shapes_only():
             model = Sequential.from_config(file.config["model"], custom_objects)
             model.ensure_built(model.input_shape)

@@ -56,8 +56,8 @@ class Stepping(Layer):
 
     # --- one step ----------------------------------------------------------------------------------------------------
 
-    def train_step(self, data: Batch) -> Logs:
-        """One step of learning on a batch `(x, y, sample_weight)`; override it to train differently.
+    def train_step(self, data: Any) -> Logs:
+        """One step of learning on a batch `(x, y)` or `(x, y, sample_weight)`; override it to train differently.
 
         Returns:
             The loss and the metrics, means over the epoch so far, as Tensors by name.
@@ -71,14 +71,14 @@ class Stepping(Layer):
         optimizer.apply_gradients(zip(gradients, weights))
         return self.compute_metrics(x, y, y_pred, sample_weight, loss)
 
-    def test_step(self, data: Batch) -> Logs:
+    def test_step(self, data: Any) -> Logs:
         """The loss and the metrics of a batch, without learning."""
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=False)
         loss = self.compute_loss(x, y, y_pred, sample_weight)
         return self.compute_metrics(x, y, y_pred, sample_weight, loss)
 
-    def predict_step(self, data: Batch) -> Tensor:
+    def predict_step(self, data: Any) -> Tensor:
         """The output for a batch."""
         return self(unpack_x_y_sample_weight(data)[0], training=False)
 
@@ -199,7 +199,7 @@ class Stepping(Layer):
             self._need_compiled().build(self.trainable_variables)
 
 
-def _on_arrays(step: Callable[[Batch], Any]) -> tuple[Callable[..., Any], list[str]]:
+def _on_arrays(step: Callable[[Any], Any]) -> tuple[Callable[..., Any], list[str]]:
     """A step on Tensors as a function of the engine's arrays, which is what a compiler takes.
 
     The names of its figures are noted when it first runs or is traced: a compiler does not keep their order.
@@ -208,7 +208,8 @@ def _on_arrays(step: Callable[[Batch], Any]) -> tuple[Callable[..., Any], list[s
 
     def function(*arrays: Any) -> Any:
         x, y, sample_weight = (None if a is None else wrap(a) for a in arrays)
-        result = step((x, y, sample_weight))
+        given = (x, y, sample_weight) if sample_weight is not None else (x, y) if y is not None else (x,)
+        result = step(given)
         if not isinstance(result, Mapping):
             return unwrap(result)
         names[:] = result

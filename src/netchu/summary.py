@@ -9,9 +9,9 @@ from typing import Any
 from netchu.layers.base import BatchShape, Layer
 
 
-def readable_size(numbers: int, bytes_each: int = 4) -> str:
-    """401920 -> "401,920 (1.53 MB)"."""
-    size = float(numbers * bytes_each)
+def readable_size(numbers: int, bytes_in_all: int) -> str:
+    """401920 numbers of 4 bytes -> "401,920 (1.53 MB)"."""
+    size = float(bytes_in_all)
     for unit in ("B", "KB", "MB", "GB"):
         if size < 1024 or unit == "GB":
             break
@@ -39,16 +39,15 @@ def summary_text(model: Any, rows: Sequence[tuple[Layer, BatchShape | None]], li
     out = io.StringIO()
     Console(file=out, width=line_length or 100, color_system=None, markup=False, highlight=False).print(table)
 
-    def count(weights: Sequence[Any]) -> int:
-        return sum(int(w.numpy().size) for w in weights)
+    def size(weights: Sequence[Any]) -> str:
+        return readable_size(sum(w.numpy().size for w in weights), sum(w.numpy().nbytes for w in weights))
 
-    trainable, fixed = count(model.trainable_weights), count(model.non_trainable_weights)
-    optimizer = count(model.optimizer.variables) if model.optimizer is not None and model.optimizer.weights else 0
+    optimizer = model.optimizer.variables if model.optimizer is not None and model.optimizer.weights else []
     lines = [
         f'Model: "{model.name}"',
         out.getvalue().rstrip(),
-        f" Total params: {readable_size(trainable + fixed + optimizer)}",
-        f" Trainable params: {readable_size(trainable)}",
-        f" Non-trainable params: {readable_size(fixed)}",
+        f" Total params: {size([*model.weights, *optimizer])}",
+        f" Trainable params: {size(model.trainable_weights)}",
+        f" Non-trainable params: {size(model.non_trainable_weights)}",
     ]
-    return "\n".join([*lines, f" Optimizer params: {readable_size(optimizer)}"] if optimizer else lines)
+    return "\n".join([*lines, f" Optimizer params: {size(optimizer)}"] if optimizer else lines)

@@ -294,6 +294,8 @@ def operation(function: Callable[P, Result]) -> Callable[P, Tensor]:
     parameters = inspect.signature(function).parameters.values()
     names = [p.name for p in parameters if p.annotation in ("Array", Array)]
     variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    if not names:
+        raise TapeError(f"operation {function.__name__}", expected="a parameter annotated Array", got="none")
     name = function.__name__.strip("_")
 
     @functools.wraps(function)
@@ -303,9 +305,9 @@ def operation(function: Callable[P, Result]) -> Callable[P, Tensor]:
         count = len(arguments) if variadic else len(names)
         inputs = arguments[:count]
         values = tuple(map(unwrap, inputs))
+        if all(isinstance(value, (int, float)) for value in values):  # numbers alone: ops.add(1, 2)
+            values = tuple(map(to_array, values))
         array, derivatives = function(*values, *arguments[count:], **settings)
-        if isinstance(array, (int, float)):  # computed from Python numbers alone: ops.add(1, 2)
-            array = to_array(array)
         wanted = array if name == "cast" else engines.current().narrow(array, values)  # a cast says what it wants
         output = wrap(wanted)
         if _thread.tape is not None:
@@ -347,6 +349,6 @@ def wrap(array: Array) -> Tensor:
 
 
 @operation
-def stop_gradient(x: Array) -> Result:
-    """The value of `x`, through which no gradient flows."""
-    return x, ()
+def stop_gradient(variable: Array) -> Result:
+    """The value of `variable`, or of any Tensor, through which no gradient flows."""
+    return variable, ()

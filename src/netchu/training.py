@@ -249,7 +249,7 @@ class Trainer(Stepping):
         given = x if y is None else (x, y) if sample_weight is None else (x, y, sample_weight)
         data = self._evaluation_data(given, 32 if batch_size is None else batch_size)
         logs = self._evaluate(data, steps, self._listeners(callbacks, verbose, 1, steps or data.steps))
-        return logs if return_dict else as_keras_returns(logs)
+        return alphabetical(logs) if return_dict else as_keras_returns(logs)
 
     def _evaluation_data(self, data: Any, batch_size: int) -> Batches:
         batches = isinstance(data, list) and len(data) > 0 and isinstance(data[0], tuple)
@@ -319,13 +319,15 @@ class Trainer(Stepping):
         class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """One training step.  Returns as `evaluate` does; the figures are means since the last `reset_metrics()`."""
+        """One training step.  Returns as `evaluate` does, the figures of this batch."""
+        if class_weight is not None and sample_weight is not None:
+            raise UsageError("train_on_batch: expected class_weight or sample_weight, got both. Multiply them.")
         if class_weight is not None:
             sample_weight = weights_for_classes(as_array(y, "y"), class_weight)
         return self._on_batch("train", x, y, sample_weight, return_dict)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-        """The figures with one batch more, without learning; see `train_on_batch`."""
+        """The figures of one batch, without learning; see `train_on_batch`."""
         return self._on_batch("test", x, y, sample_weight, return_dict)
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
@@ -338,8 +340,9 @@ class Trainer(Stepping):
         self._need_compiled()
         arrays = self._checked_arrays(x, y, sample_weight)
         batch = (arrays["x"], arrays.get("y"), arrays.get("sample_weight"))
+        self.reset_metrics()
         logs = self._step_function(mode, batch)(batch)
-        return logs if return_dict else as_keras_returns(logs)
+        return alphabetical(logs) if return_dict else as_keras_returns(logs)
 
     def _listeners(
         self,

@@ -109,8 +109,8 @@ def _from_cache_or_mirrors(source: str | None, registry: Registry, limits: Limit
             raise DataNotFoundError("mnist", expected="MNIST", got=reasons, do=do) from error
         note = (
             "The sample of MNIST in the package stands in for the whole: 8,004 digits for training and 1,996 for test, "
-            f"easier than MNIST's own test. {_WAY_OUT}, or ask for the sample by name (--data sample, load_data('sample')). "
-            f"MNIST could not be had: {reasons}."
+            f"easier than MNIST's own test. {_WAY_OUT}, or ask for the sample by name (--data sample, "
+            f"load_data('sample')). MNIST could not be had: {reasons}."
         )
         return read_sample(), [note]
     return Dataset(registry.name, origin, *arrays), notes

@@ -108,9 +108,9 @@ def _stack(*xs: Array, axis: int) -> Result:
     )
 
 
-def stack(xs: Sequence[Array], axis: int = 0) -> Tensor:
+def stack(x: Sequence[Array], axis: int = 0) -> Tensor:
     """Arrays of one shape, laid along a new axis."""
-    return _stack(*xs, axis=axis)
+    return _stack(*x, axis=axis)
 
 
 # --- choosing elements -----------------------------------------------------------------------------------------------

@@ -9,9 +9,7 @@ misses two thirds of the errors of 0.1 %.  Limits: NumPy engine (float64); keep 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -92,16 +90,3 @@ def _check_argument(
                 f"gradcheck({name}): the derivative for argument {position} is wrong: expected {numeric:.9g} (central "
                 f"difference), got {analytic:.9g}, ratio={analytic / numeric if numeric else float('nan'):.6f}."
             )
-
-
-class _CallableModule(ModuleType):
-    """Python binds an imported module to its name in the package, so `netchu.gradcheck` may be this module or the
-    function, depending on who imported what first: both can be called."""
-
-    def __call__(
-        self, function: Callable[..., Tensor], *inputs: Any, rtol: float = 1e-6, name: str | None = None
-    ) -> None:
-        gradcheck(function, *inputs, rtol=rtol, name=name)
-
-
-sys.modules[__name__].__class__ = _CallableModule
