@@ -2,8 +2,10 @@
 
 On a terminal, a bar that is redrawn in place; into a file or a pipe, one plain line an epoch and no control characters.
 
+    Epoch 1/5
     469/469 ━━━━━━━━━━━━━━━━━━━━ 2s 4ms/step - accuracy: 0.9236 - loss: 0.2626
-    469/469 - 2s - 4ms/step - accuracy: 0.9236 - loss: 0.2626
+
+    Epoch 1/5 - 469/469 - 2s - 4ms/step - accuracy: 0.9236 - loss: 0.2626
 """
 
 from __future__ import annotations
@@ -92,12 +94,14 @@ class ProgressLine(Callback):
         self._in_fit = False
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """The heading."""
+        """The heading, on a line of its own as Keras has it, or ahead of the epoch's one plain line."""
+        heading = f"Epoch {epoch + 1}/{self.params['epochs']}" if self.params["epochs"] > 1 else ""
         if self._every:
             self._print(f"Epoch {epoch}")
-        elif self.verbose and self.params["epochs"] > 1:
-            self._print(f"Epoch {epoch + 1}/{self.params['epochs']}")
+        elif heading and (self.bar or self.verbose == 2):
+            self._print(heading)
         self._start()
+        self._heading = f"{heading} - " if heading and self.verbose == 1 else ""
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """A step done."""
@@ -141,6 +145,7 @@ class ProgressLine(Callback):
     # --- drawing -----------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
+        self._heading = ""
         self._began = self._first_step_done = time.monotonic()
         self._drawn = 0.0
         self._steps = 0
@@ -163,7 +168,7 @@ class ProgressLine(Callback):
         else:
             total = self.params.get("steps") or self._steps
             self._print(
-                f"{self._steps}/{total} - {now - self._began:.0f}s - {step_time(self._seconds_a_step(now))}"
+                f"{self._heading}{self._steps}/{total} - {now - self._began:.0f}s - {step_time(self._seconds_a_step(now))}"
                 f"{figures(logs)}"
             )
 
