@@ -6,16 +6,18 @@ Labels are checked on the host: a compiled step would silently take the last cla
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from netchu.batches import Batch, check_lengths
+from netchu.engines import Array
 from netchu.errors import DataError, ShapeError, TrainingError, UsageError
 from netchu.layers import Dense, Layer, Rescaling
 from netchu.losses import CategoricalCrossentropy, SparseCategoricalCrossentropy
 from netchu.ops.crossentropy import check_labels
-from netchu.tape import Tensor
+from netchu.tape import Tensor, Variable
 
 
 def check_training_data(model: Any, arrays: dict[str, np.ndarray]) -> None:
@@ -130,28 +132,46 @@ def warn_missing_classes(y_train: np.ndarray, y_validation: np.ndarray) -> None:
         )
 
 
-def explain_bad_loss(model: Any, batch: Batch, epoch: int, step: int, loss: float) -> TrainingError:
-    """The error for a loss that is not finite: which step, and the first layer whose numbers were not finite.
+Arrays: TypeAlias = list[tuple[Variable, Array]]
 
-    The weights must already be those before the step.
+
+def take_back(model: Any, kept: Sequence[Arrays], batch: Batch, step: str, loss: float) -> TrainingError:
+    """Undo the step that spoiled the loss, and give the error that says which layer was the first to be spoiled.
+
+    Args:
+        model: in training.
+        kept: every Variable with its array before the last steps, oldest first.  A step can make weights infinite while
+            its own loss, measured before it, is still finite: then the one before it is undone, too.
+        batch: of the step.
+        step: its name.
+        loss: NaN or infinite.
     """
-    where = "the loss itself"
+    where = ""
+    for arrays in reversed(kept):
+        for variable, array in arrays:
+            variable.array = array
+        where = where or _first_not_finite(model, batch)
+        if all(np.isfinite(w.numpy()).all() for w in model.weights):
+            break
+    rate = float(model.optimizer.learning_rate)
+    return TrainingError(
+        f"{step}: expected a finite loss, got loss={loss}; first not finite: {where}. The model has the weights of "
+        f"before this happened. Try a smaller learning rate than {rate:g}, clipnorm=1.0, or look at the targets of this"
+        " batch."
+    )
+
+
+def _first_not_finite(model: Any, batch: Batch) -> str:
+    """The first layer, on the way of the batch through the model, whose weights or output hold NaN or infinity."""
     with np.errstate(all="ignore"):
         x = Tensor(batch[0])
         for layer in model.layers:
             if any(not np.isfinite(w.numpy()).all() for w in layer.weights):
-                where = f"the weights of layer '{layer.name}'"
-                break
+                return f"the weights of layer '{layer.name}'"
             x = layer(x)
             if not np.isfinite(x.numpy()).all():
-                where = f"the output of layer '{layer.name}'"
-                break
-    rate = float(model.optimizer.learning_rate)
-    return TrainingError(
-        f"Epoch {epoch + 1}, step {step}: expected a finite loss, got loss={loss}; first not finite: {where}. The "
-        f"model has the weights of before this step. Try a smaller learning rate than {rate:g}, clipnorm=1.0, or "
-        "look at the targets of this batch."
-    )
+                return f"the output of layer '{layer.name}'"
+    return "the loss itself"
 
 
 def check_layer(layer: Any) -> Layer:

@@ -167,10 +167,9 @@ class ProgressLine(Callback):
             self._print(self._line(now, logs, done=True))
         else:
             total = self.params.get("steps") or self._steps
-            self._print(
-                f"{self._heading}{self._steps}/{total} - {now - self._began:.0f}s - {step_time(self._seconds_a_step(now))}"
-                f"{figures(logs)}"
-            )
+            per_step = step_time(self._seconds_a_step(now))
+            passed = f"{self._steps}/{total} - {now - self._began:.0f}s - {per_step}"
+            self._print(f"{self._heading}{passed}{figures(logs)}")
 
     def _seconds_a_step(self, now: float) -> float:
         if self._steps > 1:

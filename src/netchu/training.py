@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -95,7 +96,7 @@ class Trainer(Stepping):
 
         Raises:
             UsageError, DataError: before the first step, with what was expected and what came.
-            TrainingError: the loss became NaN or infinite; the weights are those of the step before.
+            TrainingError: the loss became NaN or infinite; the weights are those of before it did.
         """
         self._need_compiled()
         size = 32 if batch_size is None else batch_size
@@ -133,6 +134,7 @@ class Trainer(Stepping):
         """The loop: epochs of batches, each batch one training step."""
         stops_at_nan = not any(isinstance(c, TerminateOnNaN) for c in listeners.callbacks)
         passes = itertools.chain.from_iterable(map(data.epoch, itertools.count())) if steps_per_epoch else None
+        kept: deque[checks.Arrays] = deque(maxlen=2)  # every Variable's array before this step, and before the last
         self.stop_training = False
         with Interruption() as interruption:
             listeners.on_train_begin()
@@ -146,12 +148,10 @@ class Trainer(Stepping):
                     # 2. One step of learning; a step that spoils the loss is taken back.
                     listeners.on_train_batch_begin(step)
                     train = self._step_function("train", batch)
-                    before = [(v, v.array) for v in self._compiled_steps.variables.values()]  # references, no copies
+                    kept.append([(v, v.array) for v in self._compiled_steps.variables.values()])  # no copies
                     logs = alphabetical(train(batch))
                     if stops_at_nan and not math.isfinite(logs.get("loss", 0.0)):
-                        for variable, array in before:
-                            variable.array = array
-                        raise checks.explain_bad_loss(self, batch, epoch, step, logs["loss"])
+                        raise checks.take_back(self, kept, batch, f"Epoch {epoch + 1}, step {step}", logs["loss"])
                     listeners.on_train_batch_end(step, logs)
                     interruption.first_batch = False
                     if self.stop_training or interruption.requested:
