@@ -301,6 +301,29 @@ def test_own_layers_train_inside_a_sequential(engine: str) -> None:
     assert model.evaluate(x, y, verbose=0)[1] > 0.4
 
 
+class Gain(Layer):
+    """Holds Variables as plain attributes, as Keras allows, one of them fixed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = Variable(np.ones(4, "float32"), name="gain")
+        self.fixed = Variable(np.zeros(4, "float32"), trainable=False, name="fixed")
+
+    def call(self, x: Tensor) -> Tensor:
+        return x * self.gain + self.fixed
+
+
+def test_a_variable_that_is_simply_assigned_is_a_weight(engine: str) -> None:
+    layer = Gain()
+    model = Sequential([Input((4,)), layer, Dense(3, activation="softmax")])
+    assert [w.name for w in model.trainable_weights] == ["gain", "kernel", "bias"]
+    assert [w.name for w in model.non_trainable_weights] == ["fixed"]
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit(np.eye(4, dtype="float32"), np.array([0, 1, 2, 0]), verbose=0)
+    assert (layer.gain.numpy() != 1).any()
+    assert (layer.fixed.numpy() == 0).all()
+
+
 def test_nested_weights_are_found_once_and_in_order() -> None:
     block = Block()
     block(np.ones((2, 4), "float32"))

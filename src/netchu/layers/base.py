@@ -173,19 +173,23 @@ class Layer(Configurable):
         """The layers among its attributes."""
         return self._parts(Layer)
 
+    def _own(self) -> list[Variable]:
+        """The weights in the order they were added, then Variables that were simply assigned to attributes."""
+        return list(dict.fromkeys((*self._own_weights, *self._parts(Variable))))
+
     @property
     def weights(self) -> list[Variable]:
-        """Its own weights in the order they were added, then those of the layers it holds."""
-        nested = [w for layer in self.sublayers for w in layer.weights]
-        return list({id(w): w for w in (*self._own_weights, *nested)}.values())
+        """Its own weights, then those of the layers it holds."""
+        nested = (w for layer in self.sublayers for w in layer.weights)
+        return list(dict.fromkeys((*self._own(), *nested)))
 
     @property
     def trainable_weights(self) -> list[Variable]:
         """The weights that training changes."""
         if not self.trainable:
             return []
-        nested = [w for layer in self.sublayers for w in layer.trainable_weights]
-        return list({id(w): w for w in (*(w for w in self._own_weights if w.trainable), *nested)}.values())
+        nested = (w for layer in self.sublayers for w in layer.trainable_weights)
+        return list(dict.fromkeys((*(w for w in self._own() if w.trainable), *nested)))
 
     @property
     def non_trainable_weights(self) -> list[Variable]:
@@ -199,12 +203,10 @@ class Layer(Configurable):
         return self.trainable_weights
 
     def state(self) -> dict[str, Variable]:
-        """Every Variable of the layer by name: weights, other Variables among its attributes, and random steps."""
+        """Every Variable of the layer by name: its weights, and the steps of its random streams."""
         named: dict[str, Variable] = {}
-        streams = [stream.step for stream in self._parts(Stream)]
-        for variable in (*self._own_weights, *self._parts(Variable), *streams):
-            if not any(variable is known for known in named.values()):
-                named[_unused(variable.name, named)] = variable
+        for variable in (*self._own(), *(stream.step for stream in self._parts(Stream))):
+            named[_unused(variable.name, named)] = variable
         for layer in self.sublayers:
             prefix = _unused(layer.name, {key.partition("/")[0]: 0 for key in named})
             named |= {f"{prefix}/{key}": variable for key, variable in layer.state().items()}
