@@ -213,7 +213,7 @@ REFUSED: list[tuple[Any, str]] = [
     (lambda: RMSprop(rho=-1), "rho=-1"),
     (lambda: AdamW(beta_1=2), "AdamW.*beta_1=2"),
     (lambda: SGD(clipnorm=1.0, clipvalue=1.0), "at most one of clipnorm, clipvalue, global_clipnorm"),
-    (lambda: SGD(clipnorm=-1.0), "clipnorm >= 0"),
+    (lambda: SGD(clipnorm=-1.0), "clipnorm > 0"),
     (lambda: SGD(weight_decay=-0.1), "weight_decay >= 0"),
     (lambda: optimizers.get("sgdx"), r"optimizer identifier: 'sgdx'\. Known: adam, adamw, rmsprop, sgd\. Did you mean"),
     (lambda: optimizers.get(3), "3"),

@@ -83,3 +83,6 @@ def get(identifier: Any) -> Callable[..., Tensor]:
     """The function for a name; None gives `linear`.  Raises UsageError that lists the names if there is none."""
     found: Callable[..., Tensor] = _registry.get("linear" if identifier is None else identifier)
     return found
+
+
+known = frozenset(_registry.table.values())

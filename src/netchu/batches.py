@@ -150,8 +150,8 @@ def split_validation(
         UsageError: a share outside (0, 1), or one that leaves a side empty.
     """
     n = len(arrays["x"])
-    if not 0 < share < 1:
-        raise UsageError("fit", expected="0 <= validation_split < 1", got=f"validation_split={share}")
+    if not isinstance(share, (int, float, np.number)) or not 0 < share < 1:
+        raise UsageError("fit", expected="0 <= validation_split < 1", got=f"validation_split={share!r}")
     at = math.floor(n * (1 - share))
     if at in (0, n):
         raise UsageError(
@@ -163,6 +163,8 @@ def split_validation(
 
 def weights_for_classes(y: np.ndarray, class_weight: Mapping[int, float]) -> np.ndarray:
     """One weight a sample, (n,): that of its class, 1 for a class that is not named.  `y` integer or one-hot."""
+    if not isinstance(class_weight, Mapping):
+        raise UsageError("fit", expected="class_weight as a dictionary, label -> weight", got=f"{class_weight!r:.60}")
     labels = y.argmax(axis=-1) if y.ndim > 1 and y.shape[-1] > 1 else y.reshape(len(y))
     weights = np.ones(len(labels), dtype=np.float32)
     for label, weight in class_weight.items():

@@ -146,19 +146,24 @@ def take_back(model: Any, kept: Sequence[Arrays], batch: Batch, step: str, loss:
         step: its name.
         loss: NaN or infinite.
     """
-    where = ""
+    where = "" if all_finite(model) else _first_not_finite(model, batch)
     for arrays in reversed(kept):
         for variable, array in arrays:
             variable.array = array
         where = where or _first_not_finite(model, batch)
-        if all(np.isfinite(w.numpy()).all() for w in model.weights):
+        if all_finite(model):
             break
     rate = float(model.optimizer.learning_rate)
     return TrainingError(
-        f"{step}: expected a finite loss, got loss={loss}; first not finite: {where}. The model has the weights of "
-        f"before this happened. Try a smaller learning rate than {rate:g}, clipnorm=1.0, or look at the targets of this"
-        " batch."
+        f"{step}: expected a finite loss and finite weights, got loss={loss}; first not finite: {where}. The model has "
+        f"the weights of before this happened. Try a smaller learning rate than {rate:g}, clipnorm=1.0, or look at the "
+        "targets of this batch."
     )
+
+
+def all_finite(model: Any) -> bool:
+    """Whether no weight is NaN or infinite."""
+    return all(np.isfinite(w.numpy()).all() for w in model.weights)
 
 
 def _first_not_finite(model: Any, batch: Batch) -> str:

@@ -19,13 +19,19 @@ from netchu.tape import Tensor
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none", None)
 
 
-def same_rank(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
+def rank_of_predictions(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
     """Targets (batch,) beside predictions (batch, 1), or the reverse, brought to the shape of the predictions."""
     y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
     if y_true.ndim == y_pred.ndim - 1 and y_pred.shape[-1] == 1:
         y_true = ops.expand_dims(y_true, -1)
     elif y_true.ndim == y_pred.ndim + 1 and y_true.shape[-1] == 1:
         y_true = ops.squeeze(y_true, -1)
+    return y_true, y_pred
+
+
+def same_rank(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
+    """Targets of the predictions' rank and type; ShapeError if the shapes do not broadcast."""
+    y_true, y_pred = rank_of_predictions(y_true, y_pred)
     if any(n != m and 1 not in (n, m) for n, m in zip(reversed(y_true.shape), reversed(y_pred.shape))):
         raise ShapeError("the loss", expected=f"targets of shape {y_pred.shape}", got=f"y_true.shape={y_true.shape}")
     if y_true.dtype != y_pred.dtype:
@@ -116,6 +122,12 @@ def reduce(losses: Tensor, sample_weight: Any, reduction: str | None) -> Tensor:
         weight = ops.cast(ops.convert_to_tensor(sample_weight), losses.dtype)
         if weight.ndim == losses.ndim + 1 and weight.shape[-1] == 1:
             weight = ops.squeeze(weight, -1)
+        if weight.ndim > losses.ndim:
+            raise ShapeError(
+                "sample_weight",
+                expected=f"one weight a loss, shape {losses.shape}",
+                got=f"sample_weight.shape={weight.shape}",
+            )
         weight = ops.reshape(weight, weight.shape + (1,) * (losses.ndim - weight.ndim))
         losses = losses * weight
     if reduction in ("none", None):
@@ -228,6 +240,9 @@ class LossFunction(Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """See `Loss`."""
+        y_true, y_pred = rank_of_predictions(y_true, y_pred)  # (batch,) - (batch, 1) would be (batch, batch)
+        if y_true.shape == y_pred.shape and y_true.dtype != y_pred.dtype:
+            y_true = ops.cast(y_true, y_pred.dtype)  # targets, not labels: bytes would wrap
         return ops.convert_to_tensor(self.function(y_true, y_pred))
 
 

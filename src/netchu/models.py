@@ -10,17 +10,19 @@ What a Sequential computes is the for-loop in `call`.  How it is trained stands 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from types import SimpleNamespace
 from typing import Any
 
-from netchu import checks, engines, layers, losses, optimizers, random, saving
+from netchu import activations, checks, engines, layers, losses, optimizers, random, saving
 from netchu.errors import ModelFileError, NetchuError, UsageError, choices
-from netchu.layers.base import BatchShape, Layer, shapes_only
+from netchu.layers.base import BatchShape, Layer, shapes_only, unused_name
 from netchu.layers.core import InputLayer
 from netchu.limits import refuse_keras_name
 from netchu.registry import to_json
+from netchu.stepping import CompiledSteps
 from netchu.summary import summary_text
 from netchu.tape import Tensor, Variable
 from netchu.training import Trainer
@@ -91,6 +93,7 @@ class Sequential(Trainer):
         """Compiled steps and slots belong to the layers there were: compile anew."""
         self.built = bool(self._layers) and len(self._shapes) == len(self._layers) + 1
         self.optimizer = None
+        self._compiled_steps = CompiledSteps()
 
     def _give_name(self, layer: Layer) -> None:
         taken = {known.name for known in self._layers}
@@ -99,10 +102,7 @@ class Sequential(Trainer):
                 f"All layers added to a Sequential model should have unique names. Name '{layer.name}' is already the "
                 "name of a layer in this model. Pass another `name`."
             )
-        number, base = 0, layer.name
-        while layer.name in taken:
-            number += 1
-            layer.name = f"{base}_{number}"
+        layer.name = unused_name(layer.name, taken)
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """The layer of that name or at that index; UsageError lists the names if there is none."""
@@ -116,8 +116,12 @@ class Sequential(Trainer):
         raise UsageError(choices("layer", name, [layer.name for layer in self._layers]))
 
     def __repr__(self) -> str:
-        entries = [*([self._input] if self._input is not None else []), *self._layers]
-        return f"Sequential([{', '.join(map(repr, entries))}])"
+        return f"Sequential([{', '.join(map(repr, self._entries))}])"
+
+    @property
+    def _entries(self) -> list[Layer]:
+        """The layers in order, the Input first if there is one."""
+        return [*([self._input] if self._input is not None else []), *self._layers]
 
     # --- what it computes --------------------------------------------------------------------------------------------
 
@@ -174,8 +178,7 @@ class Sequential(Trainer):
 
     def get_config(self) -> dict[str, Any]:
         """The architecture as JSON values."""
-        entries = [*([self._input] if self._input is not None else []), *self._layers]
-        return {"name": self.name, "layers": [to_json(layer) for layer in entries]}
+        return {"name": self.name, "layers": [to_json(layer) for layer in self._entries]}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Sequential:
@@ -198,7 +201,8 @@ class Sequential(Trainer):
     def save(self, filepath: str | PathLike[str]) -> None:
         """Write architecture, weights and compile settings to one `.safetensors` file, atomically.
 
-        The optimizer's slots are not part of it.  Equal models give equal files.
+        The optimizer's slots are not part of it, nor are metrics, losses and optimizers of one's own.  Equal models
+        give equal files.
 
         Raises:
             UsageError: the model is not built, or the name has another ending.
@@ -212,6 +216,7 @@ class Sequential(Trainer):
         config = {"model": self.get_config(), "compile": self._compile_config()}
         if _count_layers(config["model"]) > MAX_LAYERS:
             raise UsageError("save", expected=f"at most {MAX_LAYERS} layers", got=f"{_count_layers(config['model'])}")
+        _refuse_namesakes(self)
         engine = engines.current()
         about = {
             "engine": engine.name,
@@ -223,13 +228,33 @@ class Sequential(Trainer):
         saving.write(filepath, config, {**about, **self.info}, arrays)
 
     def _compile_config(self) -> dict[str, Any] | None:
-        """What `compile` was given, where netchu knows it by name."""
-        if self.optimizer is None or type(self.loss).__name__ not in {c.__name__ for c in losses.classes}:
+        """What `compile` was given, where netchu knows it by name; None for an optimizer or a loss of one's own."""
+        chosen = self._compiled_metrics
+        if chosen is None or type(self.optimizer) not in optimizers.classes or type(self.loss) not in losses.classes:
             return None
-        plain = [
-            m for m in (self._compiled_metrics.identifiers if self._compiled_metrics else []) if isinstance(m, str)
-        ]
-        return {"optimizer": to_json(self.optimizer), "loss": to_json(self.loss), "metrics": plain}
+        named = [[m for m in given if isinstance(m, str)] for given in (chosen.plain_given, chosen.weighted_given)]
+        both = {"optimizer": to_json(self.optimizer), "loss": to_json(self.loss)}
+        return {**both, "metrics": named[0], "weighted_metrics": named[1]}
+
+
+def _refuse_namesakes(model: Sequential) -> None:
+    """Raise UsageError for code of one's own that a file could only name, and that would come back as netchu's."""
+    for layer in model.layers:
+        known = layers.registry.table.get(type(layer).__name__, type(layer))
+        if known is not type(layer):
+            raise UsageError(
+                "save", expected="a class name that netchu does not use", got=f"{type(layer).__qualname__}"
+            )
+        for name, value in vars(layer).items():
+            if inspect.isfunction(value) and value not in activations.known:
+                raise UsageError(
+                    "save",
+                    expected=f"a function that netchu knows as {name} of layer {layer.name!r}",
+                    got=f"{value.__qualname__}",
+                    do="Write it as a layer of your own, and give its class to load_model(custom_objects=...).",
+                )
+        if isinstance(layer, Sequential):
+            _refuse_namesakes(layer)
 
 
 MAX_LAYERS = 2000  # in a file: making a model takes time in proportion to their square
@@ -297,7 +322,8 @@ def _compile_as_saved(model: Sequential, file: saving.ModelFile) -> None:
     try:
         settings = file.config["compile"]
         optimizer, loss = optimizers.get(settings["optimizer"]), losses.get(settings["loss"])
-        model.compile(optimizer, loss, metrics=[str(name) for name in settings["metrics"]])
+        plain, weighted = ([str(name) for name in settings.get(key, [])] for key in ("metrics", "weighted_metrics"))
+        model.compile(optimizer, loss, metrics=plain, weighted_metrics=weighted)
     except UNFIT as error:
         raise ModelFileError(f"{file.path}: expected compile settings with known names, got: {error!s:.300}") from None
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from netchu import GradientTape, Tensor, Variable, datasets, ops, optimizers
+from netchu import GradientTape, Tensor, Variable, datasets, initializers, ops, optimizers
 
 LEARNING_RATE = 1e-3
 
@@ -38,9 +38,8 @@ class NaiveDense:
 
     def __init__(self, input_size: int, output_size: int, activation: Callable[[Tensor], Tensor]) -> None:
         self.activation = activation
-        values = np.random.default_rng().uniform(0, 0.1, (input_size, output_size))
-        self.W = Variable(values, dtype="float32", name="W")
-        self.b = Variable(np.zeros(output_size), dtype="float32", name="b")
+        self.W = Variable(initializers.RandomUniform(0, 0.1)((input_size, output_size)), name="W")
+        self.b = Variable(initializers.Zeros()((output_size,)), name="b")
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """(batch, input_size) -> (batch, output_size)."""

@@ -8,7 +8,8 @@ that the optimizer keeps from step to step) and returns the new weight and the n
 clipping, and weight decay `w -= learning_rate * weight_decay * w`.
 
 In float32 a slot whose gradient stays 0 decays into denormal numbers, on which arithmetic is many times slower (MNIST's
-border pixels never get a gradient).  `away_from_denormals` ends each step; it changes no bit of a weight.
+border pixels never get a gradient).  `away_from_denormals` ends each step.  It changes no bit of a weight on MNIST (a
+test); it could only where gradients stay below about 1e-12 for thousands of steps.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ Slots: TypeAlias = dict[str, Array]
 def away_from_denormals(slot: Array, *, signed: bool) -> Array:
     """The slot with no element in 0 < |x| < 1.2e-38.
 
-    A second moment (never negative) is lifted by 1e-30, far below any epsilon that it is compared with.  A signed slot
-    has what is smaller than 1e-30 set to 0.  (Adding and subtracting 1e-28 would be a pass cheaper, but XLA knows that
-    this is nothing and leaves it out.)
+    A second moment (never negative) is lifted by 1e-30, so that its root stays far below any epsilon beside it.  A
+    signed slot has what is smaller than 1e-30 set to 0.  (Adding and subtracting 1e-28 would be a pass cheaper, but XLA
+    knows that this is nothing and leaves it out.)
     """
     return xp.where(xp.abs(slot) < 1e-30, 0.0, slot) if signed else slot + 1e-30
 
@@ -55,7 +56,8 @@ class Optimizer(Configurable):
         slots: one dictionary, name -> Variable, for each weight.
 
     Raises:
-        UsageError: a negative learning rate, or more than one kind of clipping.
+        UsageError: a negative learning rate or weight decay, a clipping bound that is not positive, more than one kind
+            of clipping, or an unknown argument.
     """
 
     signed_slots: tuple[str, ...] = ()
@@ -70,15 +72,11 @@ class Optimizer(Configurable):
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
         name: str | None = None,
+        **unknown: Any,
     ) -> None:
+        self.refuse_unknown(unknown)
         where = type(self).__name__
-        if not isinstance(learning_rate, (int, float, np.number)) or not 0 <= float(learning_rate) < float("inf"):
-            raise UsageError(
-                where,
-                expected="a learning rate >= 0",
-                got=f"learning_rate={learning_rate!r}",
-                do=f"Write {where}(learning_rate=1e-3), for example.",
-            )
+        _check_rate(where, learning_rate)
         if sum(c is not None for c in (clipnorm, clipvalue, global_clipnorm)) > 1:
             raise UsageError(
                 where,
@@ -91,8 +89,9 @@ class Optimizer(Configurable):
             "clipvalue": clipvalue,
             "global_clipnorm": global_clipnorm,
         }.items():
-            if value is not None and value < 0:
-                raise UsageError(where, expected=f"{key} >= 0", got=f"{key}={value}")
+            least = 0 if key == "weight_decay" else 1e-30  # a gradient clipped to nothing is no gradient
+            if value is not None and not value >= least:
+                raise UsageError(where, expected=f"{key} {'>=' if not least else '>'} 0", got=f"{key}={value}")
         self.weight_decay, self.name = weight_decay, name or where.lower()
         self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
         self.iterations = Variable(np.zeros((), dtype="int64"), trainable=False, name="iterations")
@@ -107,6 +106,7 @@ class Optimizer(Configurable):
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
+        _check_rate(type(self).__name__, value)
         self._learning_rate.assign(np.float32(value))
 
     @property
@@ -152,6 +152,10 @@ class Optimizer(Configurable):
         pairs = list(grads_and_vars)
         self.build([w for _, w in pairs])
         gradients = [None if g is None else unwrap(g) for g, _ in pairs]
+        if not pairs:
+            raise UsageError(
+                "apply_gradients", expected="weights to train", got="none", do="Is `trainable` False everywhere?"
+            )
         if all(g is None for g in gradients):
             raise UsageError(
                 "apply_gradients",
@@ -166,10 +170,10 @@ class Optimizer(Configurable):
                 continue
             weight = w.array if self.weight_decay is None else w.array - w.array * (rate * self.weight_decay)
             updated, new = self.update(weight, g, {name: v.array for name, v in slots.items()}, rate, step)
-            w.assign(updated)
+            w.replace(updated)
             for name, value in new.items():
-                slots[name].assign(away_from_denormals(value, signed=name in self.signed_slots))
-        self.iterations.assign(self.iterations.array + engines.current().asarray(1, self.iterations.dtype))
+                slots[name].replace(away_from_denormals(value, signed=name in self.signed_slots))
+        self.iterations.replace(self.iterations.array + engines.current().asarray(1, self.iterations.dtype))
 
     def _clipped(self, gradients: list[Array | None]) -> list[Array | None]:
         """The gradients within the bounds that were asked for."""
@@ -205,9 +209,20 @@ class Optimizer(Configurable):
         return super().get_config() | {"learning_rate": rate}
 
 
+def _check_rate(where: str, learning_rate: Any) -> None:
+    known = isinstance(learning_rate, (int, float, np.number, Tensor))
+    if not known or not 0 <= float(learning_rate) < float("inf"):
+        raise UsageError(
+            where,
+            expected="a learning rate >= 0",
+            got=f"learning_rate={learning_rate!r}",
+            do=f"Write {where}(learning_rate=1e-3), for example.",
+        )
+
+
 def _within(where: str, low: float, high: float, **values: float) -> None:
     for name, value in values.items():
-        if not low <= value <= high:
+        if not isinstance(value, (int, float, np.number)) or not low <= value <= high:
             raise UsageError(where, expected=f"{name} from {low} to {high}", got=f"{name}={value}")
 
 
@@ -284,6 +299,7 @@ class RMSprop(Optimizer):
     ) -> None:
         super().__init__(learning_rate, **settings)
         _within("RMSprop", 0, 1, rho=rho, momentum=momentum)
+        _within("RMSprop", 0, 1, epsilon=epsilon)
         self.rho, self.momentum, self.epsilon, self.centered = rho, momentum, epsilon, centered
 
     @property
@@ -308,12 +324,15 @@ class RMSprop(Optimizer):
 class Adam(Optimizer):
     """Adaptive moments: a running mean of the gradient divided by the root of one of its square.
 
+    For a weight w with gradient g, in step t = 1, 2, ...; the slots m (`momentum`) and v (`velocity`) have w's shape:
+
         m = m + (g - m) * (1 - beta_1)
         v = v + (g * g - v) * (1 - beta_2)
         alpha = learning_rate * sqrt(1 - beta_2 ** t) / (1 - beta_1 ** t)
         w = w - m * alpha / (sqrt(v) + epsilon)                   amsgrad: the largest v so far in place of v
 
-    Epsilon stands outside the root of the uncorrected v: the paper's "epsilon hat", as in Keras.
+    Epsilon stands outside the root of the uncorrected v: the paper's "epsilon hat", as in Keras.  The largest v of
+    amsgrad is the slot `velocity_hat`.
 
     Args:
         learning_rate: default 0.001.
@@ -321,6 +340,16 @@ class Adam(Optimizer):
         beta_2: how much of the mean square stays, 0 to 1.
         epsilon: keeps the quotient finite.
         amsgrad: whether steps may only shrink.
+        **settings: weight_decay, clipnorm, clipvalue, global_clipnorm, name; see `Optimizer`.
+
+    Raises:
+        UsageError: a number outside its range, or an unknown argument.
+
+    Example:
+        >>> w = Variable([1.0, -2.0])
+        >>> Adam(learning_rate=0.1).apply_gradients([(Tensor([0.3, -0.5]), w)])
+        >>> [round(x, 3) for x in w.numpy().tolist()]
+        [0.9, -1.9]
 
     References:
         Kingma and Ba, "Adam: A Method for Stochastic Optimization" (2015); Reddi, Kale, Kumar, "On the Convergence of
@@ -341,6 +370,7 @@ class Adam(Optimizer):
     ) -> None:
         super().__init__(learning_rate, **settings)
         _within(type(self).__name__, 0, 1, beta_1=beta_1, beta_2=beta_2)
+        _within(type(self).__name__, 0, 1, epsilon=epsilon)
         self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
 
     @property
@@ -376,6 +406,7 @@ class AdamW(Adam):
 
 _registry: Registry[Optimizer] = Registry("optimizer", {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW})
 names = list(_registry.table)
+classes = tuple(_registry.table.values())
 
 
 def get(identifier: Any) -> Optimizer:

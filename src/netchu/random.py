@@ -71,5 +71,5 @@ class Stream:
     def uniform(self, shape: Shape) -> Array:
         """float32 in [0, 1) of `shape`; each call goes one step on."""
         drawn = xp.random_uniform(self.seed, self.stream, self.step.array, shape)
-        self.step.assign(self.step.array + engines.current().asarray(1, "int32"))
+        self.step.replace(self.step.array + engines.current().asarray(1, "int32"))
         return drawn

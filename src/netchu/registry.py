@@ -37,6 +37,18 @@ class Configurable:
                 break
         return config
 
+    def refuse_unknown(self, arguments: dict[str, Any]) -> None:
+        """Raise UsageError for keyword arguments that no constructor of the class takes; lists those that it does."""
+        if arguments:
+            known = [
+                p.name
+                for cls in type(self).__mro__[:-1]
+                if "__init__" in vars(cls)
+                for p in list(inspect.signature(vars(cls)["__init__"]).parameters.values())[1:]
+                if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+            ]
+            raise UsageError(f"{type(self).__name__}: {choices('argument', next(iter(arguments)), known)}")
+
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         """An object with these constructor arguments."""
@@ -63,7 +75,7 @@ class Configurable:
 def _same(value: Any, default: Any) -> bool:
     """Whether a configuration says what the default says, which may be a name: GlorotUniform() and "glorot_uniform"."""
     if isinstance(value, dict) and isinstance(default, str) and "class_name" in value:
-        return _plain(value["class_name"]) == _plain(default) and not any(value["config"].values())
+        return _plain(value["class_name"]) == _plain(default) and all(v is None for v in value["config"].values())
     return bool(value == default)
 
 

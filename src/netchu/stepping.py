@@ -32,9 +32,9 @@ Logs = dict[str, Any]
 
 @dataclass
 class CompiledSteps:
-    """The compiled steps by mode ("train", "test", "predict") and the Variables they carry."""
+    """The compiled steps by engine and mode ("train", "test", "predict"), and the Variables they carry."""
 
-    functions: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    functions: dict[tuple[str, str], Callable[..., Any]] = field(default_factory=dict)
     variables: dict[str, Variable] = field(default_factory=dict)
 
 
@@ -66,7 +66,7 @@ class Stepping(Layer):
         with GradientTape() as tape:
             y_pred = self(x, training=True)
             loss = self.compute_loss(x, y, y_pred, sample_weight)
-        weights, optimizer = self.trainable_variables, self._need_compiled()
+        weights, optimizer = self.trainable_variables, self._compiled_optimizer()
         gradients = tape.gradient(loss, weights)
         optimizer.apply_gradients(zip(gradients, weights))
         return self.compute_metrics(x, y, y_pred, sample_weight, loss)
@@ -128,7 +128,7 @@ class Stepping(Layer):
                 raise UsageError("compile", expected=f"{key} as a list", got=f"{key}={given!r:.60}")
         self.optimizer = optimizers.get(optimizer)
         self._compiled_metrics = CompiledMetrics(loss, list(metrics or ()), list(weighted_metrics or ()))
-        self.loss = self._compiled_metrics.known_loss()
+        self.loss = self._compiled_metrics.loss
         self.run_eagerly = run_eagerly
         self._compiled_steps = CompiledSteps()
 
@@ -162,7 +162,8 @@ class Stepping(Layer):
 
     # --- under the engine --------------------------------------------------------------------------------------------
 
-    def _need_compiled(self) -> optimizers.Optimizer:
+    def _compiled_optimizer(self) -> optimizers.Optimizer:
+        """The optimizer; UsageError if there is none yet."""
         if self.optimizer is None:
             raise UsageError(
                 "You must call `compile()` before using the model, for example "
@@ -170,21 +171,33 @@ class Stepping(Layer):
             )
         return self.optimizer
 
+    def _check_ready(self) -> None:
+        """Raise UsageError before `compile`, or if other weights are trainable now than when the step was made."""
+        built_for = self._compiled_optimizer().weights
+        trained = (engines.current().name, "train") in self._compiled_steps.functions
+        if trained and list(map(id, built_for)) != list(map(id, self.trainable_variables)):
+            raise UsageError(
+                "fit",
+                expected=f"the {len(built_for)} weights to train that there were when the model was compiled",
+                got=f"{len(self.trainable_variables)} trainable weights",
+                do="Call compile() again after changing `trainable`.",
+            )
+
     def _step_function(self, mode: str, batch: Batch) -> Callable[[Batch], Any]:
         """The compiled "train", "test" or "predict" step, made at the first batch.
 
         It takes a batch of NumPy arrays and returns the figures as floats by name, or the outputs as a NumPy array.
         """
-        compiled = self._compiled_steps
-        if mode not in compiled.functions:
+        compiled, key = self._compiled_steps, (engines.current().name, mode)
+        if key not in compiled.functions:
             self._make_all(mode, batch)
             compiled.variables = self.state()
             step = {"train": self.train_step, "test": self.test_step, "predict": self.predict_step}[mode]
             function, names = _on_arrays(step)
             if not self.run_eagerly:
                 function = engines.current().compile(function, compiled.variables)
-            compiled.functions[mode] = _on_host(function, names)
-        return compiled.functions[mode]
+            compiled.functions[key] = _on_host(function, names)
+        return compiled.functions[key]
 
     def _make_all(self, mode: str, batch: Batch) -> None:
         """Make everything that a step changes before it is compiled: weights, metrics, slots."""
@@ -196,7 +209,7 @@ class Stepping(Layer):
             self._compiled_metrics.build(np.shape(y), output_shape)
             self.loss = self.loss or self._compiled_metrics.loss
         if mode == "train":
-            self._need_compiled().build(self.trainable_variables)
+            self._compiled_optimizer().build(self.trainable_variables)
 
 
 def _on_arrays(step: Callable[[Any], Any]) -> tuple[Callable[..., Any], list[str]]:
@@ -210,6 +223,8 @@ def _on_arrays(step: Callable[[Any], Any]) -> tuple[Callable[..., Any], list[str
         x, y, sample_weight = (None if a is None else wrap(a) for a in arrays)
         given = (x, y, sample_weight) if sample_weight is not None else (x, y) if y is not None else (x,)
         result = step(given)
+        if result is None:
+            raise UsageError(step.__name__, expected="a dictionary of figures", got="None", do="Return one.")
         if not isinstance(result, Mapping):
             return unwrap(result)
         names[:] = result
@@ -232,32 +247,27 @@ def _on_host(function: Callable[..., Any], names: list[str]) -> Callable[[Batch]
 
 
 class CompiledMetrics:
-    """The mean loss and the metrics of a compiled model; what depends on shapes is made at the first batch.
+    """What `compile` was given to measure with: the loss and the metrics, those that depend on shapes made later.
+
+    Attributes:
+        loss: None while "crossentropy" waits for shapes, or if there is none.
+        plain_given, weighted_given: the metrics as `compile` was given them.
+        mean_loss, plain, weighted: the metrics themselves, after `build`.
 
     Raises:
         UsageError: an unknown name, at once.
     """
 
     def __init__(self, loss: Any, plain: list[Any], weighted: list[Any]) -> None:
-        self._identifiers = (loss, plain, weighted)
-        self.loss: losses.Loss | None = None
+        self._loss_by_shape = loss in ("crossentropy", "ce")
+        self.loss = None if loss is None or self._loss_by_shape else losses.get(loss)
+        self.plain_given, self.weighted_given = plain, weighted
         self.mean_loss = Mean("loss")
         self.plain: list[Metric] = []
         self.weighted: list[Metric] = []
         self.built = False
-        self.known_loss()
         for identifier in (*plain, *weighted):
             metric_for(identifier, (1,), (1, 1))  # an unknown name is an error now, not in the first batch
-
-    def known_loss(self) -> losses.Loss | None:
-        """The loss, unless it depends on shapes ("crossentropy") or there is none."""
-        loss = self._identifiers[0]
-        return None if loss in (None, "crossentropy", "ce") else losses.get(loss)
-
-    @property
-    def identifiers(self) -> list[Any]:
-        """The metrics as `compile` was given them."""
-        return list(self._identifiers[1])
 
     @property
     def all(self) -> list[Metric]:
@@ -268,11 +278,10 @@ class CompiledMetrics:
         """Make the metrics for these shapes."""
         if self.built:
             return
-        loss, plain, weighted = self._identifiers
-        if loss in ("crossentropy", "ce"):
+        if self._loss_by_shape:
             self.loss = losses.get(crossentropy_for(y_shape, output_shape))
-        self.plain = [metric_for(identifier, y_shape, output_shape) for identifier in plain]
-        self.weighted = [metric_for(identifier, y_shape, output_shape) for identifier in weighted]
+        self.plain = [metric_for(identifier, y_shape, output_shape) for identifier in self.plain_given]
+        self.weighted = [metric_for(identifier, y_shape, output_shape) for identifier in self.weighted_given]
         for metric in self.weighted:
             if metric.name in {m.name for m in self.plain}:
                 metric.name = f"weighted_{metric.name}"

@@ -7,13 +7,15 @@
 
 While a tape is open, each operation (`netchu.ops`) leaves a record: its inputs, its output, and one function for each
 input that turns the gradient at the output into the gradient at that input.  Back-propagation is the walk over the
-records in reverse (`GradientTape.gradient`, twenty lines).  Nothing here knows an operation or an array library.
+records in reverse (`GradientTape.gradient`, twenty lines).  Nothing here knows an array library, or what an operation
+computes.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import operator
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -42,17 +44,19 @@ class Tensor:
 
     Attributes:
         array: the engine's own array.
-        logits: for the output of softmax or sigmoid, the Tensor it was made from; else None.  A cross-entropy is
-            computed from it, so the record of the softmax itself lies on no path and its derivative is not called.
+        logits: for the output of softmax or sigmoid, the Tensor it was made from; else None.  The fitting cross-entropy
+            is computed from it, so the record of the softmax itself lies on no path and its derivative is not called.
+        made_by: `"softmax"` or `"sigmoid"` where there are logits, else `""`.
     """
 
-    __slots__ = ("__weakref__", "array", "engine", "logits")
+    __slots__ = ("__weakref__", "array", "engine", "logits", "made_by")
     __array_ufunc__ = None  # so that `numpy_array * tensor` asks the Tensor
 
     def __init__(self, value: object, dtype: str | None = None) -> None:
         self.engine = engines.current()
-        self.array: Array = to_array(value, dtype)
+        self.array: Array = own_array(value, dtype)
         self.logits: Tensor | None = None
+        self.made_by = ""
 
     @property
     def shape(self) -> Shape:
@@ -70,7 +74,11 @@ class Tensor:
         return _name_of(self.array.dtype)
 
     def numpy(self) -> np.ndarray:
-        """The values as a NumPy array.  Raises EngineError while a compiler traces: there are no values yet."""
+        """The values as a NumPy array that cannot be written to; `.copy()` it to change it.
+
+        Raises:
+            EngineError: a compiler traces the step; there are no values yet.
+        """
         return self.engine.to_numpy(self.array)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -86,7 +94,8 @@ class Tensor:
     def __int__(self) -> int:
         return int(self.item())
 
-    __index__ = __int__
+    def __index__(self) -> int:
+        return operator.index(self.item())  # type: ignore[arg-type]  # refuses fractions
 
     def __bool__(self) -> bool:
         return bool(self.numpy())
@@ -157,9 +166,12 @@ class Variable(Tensor):
 
     def assign(self, value: object) -> Variable:
         """Replace the value; the shape must be the same.  Raises UsageError if it is not."""
-        array = to_array(value)
+        return self.replace(own_array(value))
+
+    def replace(self, array: Array) -> Variable:
+        """`assign` without a copy, for an array of the engine that nobody else will write to."""
         if array.dtype != self.array.dtype:
-            array = to_array(value, self.dtype)
+            array = to_array(array, self.dtype)
         if tuple(array.shape) != self.shape:
             raise UsageError(f"{self.name}.assign", expected=f"shape {self.shape}", got=f"shape={tuple(array.shape)}")
         if not self.engine.holds(self):
@@ -172,11 +184,11 @@ class Variable(Tensor):
 
     def assign_add(self, value: Any) -> Variable:
         """Add to the value."""
-        return self.assign(self.array + unwrap(value))
+        return self.replace(self.array + unwrap(value))
 
     def assign_sub(self, value: Any) -> Variable:
         """Subtract from the value."""
-        return self.assign(self.array - unwrap(value))
+        return self.replace(self.array - unwrap(value))
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -246,31 +258,44 @@ class GradientTape:
                 self._watched[id(record.output)] = record.output
 
     def gradient(self, target: Tensor | Sequence[Tensor], sources: Any) -> Any:
-        """d(sum of target) / d(source) for each source, in the structure of `sources` (one, or a list or tuple).
+        """d(sum of target) / d(source) for each source.
+
+        Args:
+            target: a Tensor of any shape, whose elements are summed, or a list of them.
+            sources: a Variable or watched Tensor, or a list or tuple of them.
 
         Returns:
-            A Tensor of each source's shape; None for one that was not followed, or that no path connects to the target.
+            In the structure of `sources`: a Tensor of each one's shape, or None for one that was not followed or that
+            no path connects to the target.  A cross-entropy after a softmax is computed from the logits, so its
+            gradient at the probabilities is None: ask at the logits.
+
+        Raises:
+            TapeError: a target or a source that is no Tensor.
         """
         targets: list[Tensor] = list(target) if isinstance(target, (list, tuple)) else [target]  # type: ignore[list-item]
         wanted = list(sources) if isinstance(sources, (list, tuple)) else [sources]
+        for role, given in (("target", targets), ("source", wanted)):
+            for tensor in given:
+                if not isinstance(tensor, Tensor):
+                    raise TapeError("gradient", expected=f"a Tensor as {role}", got=f"{role}={tensor!r:.60}")
 
-        # Forwards: which tensors depend on a source?  Only derivatives on such a path will be called.
-        on_path = {id(source) for source in wanted if self._follows(source)}
+        # Forwards: which tensors depend on a source?  Only derivatives towards those will be called.
+        depends = {id(source) for source in wanted if self._follows(source)}
         for record in self.records:
-            if any(derivative and id(x) in on_path for x, derivative in zip(record.inputs, record.derivatives)):
-                on_path.add(id(record.output))
+            if any(derivative and id(x) in depends for x, derivative in zip(record.inputs, record.derivatives)):
+                depends.add(id(record.output))
 
         # Backwards: each record hands the gradient at its output on to its inputs, where contributions add up.
-        gradients = {id(t): xp.ones_like(t.array) for t in targets if id(t) in on_path}
+        gradients = {id(t): xp.ones_like(t.array) for t in targets if id(t) in depends}
         for record in reversed(self.records):
             at_output = gradients.get(id(record.output))
             if at_output is None:
                 continue
             for x, derivative in zip(record.inputs, record.derivatives):
-                if derivative and id(x) in on_path:
+                if derivative and id(x) in depends:
                     contribution = derivative(at_output)
-                    known = gradients.get(id(x))
-                    gradients[id(x)] = contribution if known is None else known + contribution
+                    so_far = gradients.get(id(x))
+                    gradients[id(x)] = contribution if so_far is None else so_far + contribution
 
         found = [wrap(gradients[id(source)]) if id(source) in gradients else None for source in wanted]
         return type(sources)(found) if isinstance(sources, (list, tuple)) else found[0]
@@ -296,7 +321,11 @@ def operation(function: Callable[P, Result]) -> Callable[P, Tensor]:
     variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
     if not names:
         raise TapeError(f"operation {function.__name__}", expected="a parameter annotated Array", got="none")
-    name = function.__name__.strip("_")
+    name = function.__name__.lstrip("_")
+    if name in operations and operations[name].__module__.startswith("netchu.") > function.__module__.startswith(
+        "netchu."
+    ):
+        raise TapeError(f"operation {name}", expected="a name that netchu does not use", got="one of netchu's own")
 
     @functools.wraps(function)
     def call(*arguments: Any, **settings: Any) -> Tensor:
@@ -329,6 +358,13 @@ def to_array(value: Any, dtype: str | None = None) -> Array:
     return engines.current().asarray(value, dtype)
 
 
+def own_array(value: Any, dtype: str | None = None) -> Array:
+    """`to_array`, but never the caller's own memory: what is written there later must not change a Tensor."""
+    if value is None or isinstance(value, (str, bytes)):
+        raise UsageError("Tensor", expected="numbers", got=f"value={value!r:.60}")
+    return to_array(np.array(value) if isinstance(value, np.ndarray) else value, dtype)
+
+
 def unwrap(value: Any) -> Array:
     """The array in a Tensor; Python numbers stay numbers, so that they take the other operand's type."""
     if isinstance(value, Tensor):
@@ -344,7 +380,7 @@ def unwrap(value: Any) -> Array:
 def wrap(array: Array) -> Tensor:
     """A Tensor around an array of the current engine, without copy or conversion."""
     tensor = Tensor.__new__(Tensor)
-    tensor.engine, tensor.array, tensor.logits = engines.current(), array, None
+    tensor.engine, tensor.array, tensor.logits, tensor.made_by = engines.current(), array, None, ""
     return tensor
 
 

@@ -98,20 +98,21 @@ class Trainer(Stepping):
             UsageError, DataError: before the first step, with what was expected and what came.
             TrainingError: the loss became NaN or infinite; the weights are those of before it did.
         """
-        self._need_compiled()
+        self._check_ready()
         size = 32 if batch_size is None else batch_size
         check_whole(epochs=epochs, initial_epoch=initial_epoch)
-        if steps_per_epoch is not None:
-            check_whole(1, steps_per_epoch=steps_per_epoch)
+        check_whole(1, steps_per_epoch=steps_per_epoch, validation_steps=validation_steps)
+        if isinstance(validation_freq, (int, float, np.number)):
+            check_whole(1, validation_freq=validation_freq)
         data, held_back = self._training_data(x, y, sample_weight, class_weight, size, shuffle, validation_split)
         validation = None
         if validation_data is not None or held_back is not None:
             given = held_back if validation_data is None else validation_data
-            validation = self._evaluation_data(given, validation_batch_size or size)
+            validation = self._evaluation_data(given, size if validation_batch_size is None else validation_batch_size)
 
         def validate(epoch: int, listeners: CallbackList) -> Logs:
             every = validation_freq
-            due = (epoch + 1) % every == 0 if isinstance(every, int) else epoch + 1 in every
+            due = (epoch + 1) % every == 0 if isinstance(every, (int, np.integer)) else epoch + 1 in every
             if validation is None or not due:
                 return {}
             figures = self._evaluate(validation, validation_steps, listeners)
@@ -133,7 +134,7 @@ class Trainer(Stepping):
     ) -> None:
         """The loop: epochs of batches, each batch one training step."""
         stops_at_nan = not any(isinstance(c, TerminateOnNaN) for c in listeners.callbacks)
-        passes = itertools.chain.from_iterable(map(data.epoch, itertools.count())) if steps_per_epoch else None
+        passes = again_and_again(data, epochs.start) if steps_per_epoch else None
         kept: deque[checks.Arrays] = deque(maxlen=2)  # every Variable's array before this step, and before the last
         self.stop_training = False
         with Interruption() as interruption:
@@ -159,6 +160,8 @@ class Trainer(Stepping):
                 if not logs:
                     warnings.warn(OUT_OF_DATA.format(epoch=epoch), stacklevel=3)
                     break
+                if stops_at_nan and not checks.all_finite(self):  # the last step, whose loss came before it
+                    raise checks.take_back(self, kept, batch, f"Epoch {epoch + 1}, step {step}", logs["loss"])
                 # 3. The figures of the epoch, with those of the validation.
                 if not interruption.requested:
                     logs = alphabetical(logs | validate(epoch, listeners))
@@ -182,6 +185,14 @@ class Trainer(Stepping):
         if class_weight is not None and sample_weight is not None:
             raise UsageError("fit: expected class_weight or sample_weight, got both. Multiply them into sample_weight.")
         if not is_arrays(x):
+            batches = self._checked_iterable(x, class_weight)
+            if y is not None or sample_weight is not None:
+                raise UsageError(
+                    "fit",
+                    expected="x alone when it is an iterable of batches",
+                    got=f"x={type(x).__name__} with y or sample_weight",
+                    do="Let it yield (x, y) or (x, y, sample_weight).",
+                )
             if validation_split:
                 raise UsageError(
                     "fit",
@@ -189,7 +200,7 @@ class Trainer(Stepping):
                     got=f"x={type(x).__name__}",
                     do="Pass validation_data instead.",
                 )
-            return self._checked_iterable(x, class_weight), None
+            return batches, None
         if y is None:
             raise UsageError("fit", expected="targets", got="y=None", do="Write fit(x, y).")
         arrays = self._checked_arrays(x, y, sample_weight)
@@ -210,6 +221,8 @@ class Trainer(Stepping):
 
     def _checked_iterable(self, iterable: Iterable[Any], class_weight: Mapping[int, float] | None) -> Batches:
         def checked(batch: Batch) -> Batch:
+            if batch[1] is None and self.loss is not None:
+                raise DataError("fit", expected="batches (x, y) or (x, y, sample_weight)", got="a batch without y")
             arrays = self._checked_arrays(*batch)
             if class_weight is not None:
                 arrays["sample_weight"] = weights_for_classes(arrays["y"], class_weight)
@@ -245,7 +258,8 @@ class Trainer(Stepping):
         Returns:
             The loss (a float), or with metrics [loss, metric, ...] in compile order; or the dictionary.
         """
-        self._need_compiled()
+        self._check_ready()
+        check_whole(1, steps=steps)
         given = x if y is None else (x, y) if sample_weight is None else (x, y, sample_weight)
         data = self._evaluation_data(given, 32 if batch_size is None else batch_size)
         logs = self._evaluate(data, steps, self._listeners(callbacks, verbose, 1, steps or data.steps))
@@ -296,6 +310,7 @@ class Trainer(Stepping):
             data: Batches = ArrayBatches(checks.check_input(self, as_array(x, "x")), batch_size=size)
         else:
             data = IterableBatches(x)
+        check_whole(1, steps=steps)
         listeners = self._listeners(callbacks, verbose, 1, steps or data.steps)
         listeners.on_predict_begin()
         outputs = []
@@ -333,11 +348,10 @@ class Trainer(Stepping):
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """The outputs for one batch."""
         batch = (checks.check_input(self, as_array(x, "x")), None, None)
-        outputs: np.ndarray = self._step_function("predict", batch)(batch)
-        return outputs
+        return np.array(self._step_function("predict", batch)(batch))
 
     def _on_batch(self, mode: str, x: Any, y: Any, sample_weight: Any, return_dict: bool) -> Any:
-        self._need_compiled()
+        self._check_ready()
         arrays = self._checked_arrays(x, y, sample_weight)
         batch = (arrays["x"], arrays.get("y"), arrays.get("sample_weight"))
         self.reset_metrics()
@@ -366,10 +380,22 @@ OUT_OF_DATA = (
 
 
 def check_whole(least: int = 0, **numbers: Any) -> None:
-    """Raise UsageError unless each is a whole number from `least` on."""
+    """Raise UsageError unless each is None or a whole number from `least` on."""
     for name, number in numbers.items():
+        if number is None:
+            continue
         if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < least:
             raise UsageError("fit", expected=f"{name} to be a whole number >= {least}", got=f"{name}={number!r}")
+
+
+def again_and_again(data: Batches, first: int) -> Iterator[Batch]:
+    """The batches of one pass after the other, from pass number `first`, until a pass has none."""
+    for number in itertools.count(first):
+        batch = None
+        for batch in data.epoch(number):
+            yield batch
+        if batch is None:  # an iterator that is used up: asking on would never end
+            return
 
 
 def take(items: Iterable[T], count: int | None) -> Iterator[T]:

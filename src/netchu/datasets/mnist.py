@@ -42,7 +42,7 @@ def load_data(source: str | None = None, *, data_dir: str | os.PathLike[str] | N
 
     Returns:
         `(x_train, y_train), (x_test, y_test)`: uint8 `(60000, 28, 28)`, `(60000,)`, `(10000, 28, 28)`, `(10000,)`;
-        the sample has 8,004 and 1,996.  Pixels 0 to 255, labels 0 to 9.
+        the sample has 8,004 and 1,996.  Pixels 0 background to 255 ink, labels 0 to 9.  Licence: CC BY-SA 3.0.
 
     Raises:
         DataNotFoundError: the named folder lacks the files, or `source="mnist"` and MNIST is nowhere to be had.
@@ -54,7 +54,7 @@ def load_data(source: str | None = None, *, data_dir: str | os.PathLike[str] | N
         >>> x_train.shape, y_test.shape
         ((8004, 28, 28), (1996,))
 
-    Reference:
+    References:
         Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, "Gradient-based learning applied to document recognition",
         Proceedings of the IEEE 86(11), 1998.  The arguments differ from `keras.datasets.mnist.load_data`, whose `path`
         names a file in Keras's own cache.

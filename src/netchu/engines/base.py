@@ -1,6 +1,6 @@
 """The engine's contract: what an array library must offer so that netchu can learn on it.
 
-An engine is a set of array functions (the closed list below) and five methods.  Everything above this floor is
+An engine is a set of array functions (the closed list below) and some methods.  Everything above this floor is
 written once, against `xp` (see `netchu.engines`), and runs on every engine.  To add one, see CONTRIBUTING.md.
 
 Limits: arrays live on one device; the functions of `FUNCTIONS` must not mutate their arguments.
@@ -66,7 +66,7 @@ class Engine:
         raise NotImplementedError
 
     def to_numpy(self, array: Array) -> np.ndarray:
-        """The values on the host.  Raises EngineError while a step is being traced: there are none yet."""
+        """The values on the host, read-only.  Raises EngineError while a step is traced: there are none yet."""
         raise NotImplementedError
 
     def narrow(self, array: Array, values: tuple[Array, ...]) -> Array:

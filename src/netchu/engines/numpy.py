@@ -59,7 +59,9 @@ class NumpyEngine(Engine):
 
     def to_numpy(self, array: Array) -> np.ndarray:
         """See `Engine.to_numpy`."""
-        return np.asarray(array)
+        view: np.ndarray = np.asarray(array).view()
+        view.flags.writeable = False  # a weight or a recorded value may lie under it
+        return view
 
     def narrow(self, array: Array, values: tuple[Array, ...]) -> Array:
         """NumPy makes float64 of `integers * 0.5` or `exp(integers)`; Keras and the other engines make float32."""

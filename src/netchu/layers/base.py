@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeAlias
@@ -63,7 +63,10 @@ class Layer(Configurable):
         built: whether the weights exist.
     """
 
-    def __init__(self, *, name: str | None = None, trainable: bool = True, dtype: str | None = None) -> None:
+    def __init__(
+        self, *, name: str | None = None, trainable: bool = True, dtype: str | None = None, **unknown: Any
+    ) -> None:
+        self.refuse_unknown(unknown)
         if name is not None and not (isinstance(name, str) and name.isprintable() and 0 < len(name) <= 100):
             raise UsageError("Layer", expected="a printable name of 1 to 100 letters", got=f"name={name!r:.60}")
         if name is not None and "/" in name:  # files write layer/weight
@@ -90,11 +93,11 @@ class Layer(Configurable):
         """The shape of the output, from one sample of zeros unless a subclass knows better."""
         self.ensure_built(input_shape)
         before = [(variable, variable.array) for variable in self.state().values()]
-        sample = ops.zeros(tuple(n or 1 for n in input_shape), dtype=self.dtype)
-        output = self(sample)
-        for variable, array in before:  # asking for a shape must not count as a call
-            variable.array = array
-        return (None, *output.shape[1:])
+        try:
+            return (None, *self(ops.zeros(tuple(n or 1 for n in input_shape), dtype=self.dtype)).shape[1:])
+        finally:
+            for variable, array in before:  # asking for a shape must not count as a call
+                variable.array = array
 
     # --- what a subclass uses ----------------------------------------------------------------------------------------
 
@@ -206,9 +209,9 @@ class Layer(Configurable):
         """Every Variable of the layer by name: its weights, and the steps of its random streams."""
         named: dict[str, Variable] = {}
         for variable in (*self._own(), *(stream.step for stream in self._parts(Stream))):
-            named[_unused(variable.name, named)] = variable
+            named[unused_name(variable.name, named)] = variable
         for layer in self.sublayers:
-            prefix = _unused(layer.name, {key.partition("/")[0]: 0 for key in named})
+            prefix = unused_name(layer.name, {key.partition("/")[0]: 0 for key in named})
             named |= {f"{prefix}/{key}": variable for key, variable in layer.state().items()}
         return named
 
@@ -247,7 +250,7 @@ class Layer(Configurable):
         return config
 
 
-def _unused(name: str, taken: dict[str, Any]) -> str:
+def unused_name(name: str, taken: Container[str]) -> str:
     """`name`, or with the first number that makes it new: dense, dense_1, dense_2."""
     number, candidate = 0, name
     while candidate in taken:

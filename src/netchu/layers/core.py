@@ -30,8 +30,10 @@ class Dense(Layer):
         ShapeError: an input with fewer than two axes, or whose last axis is not what the layer was built for.
 
     Example:
-        >>> Dense(512, activation="relu")
-        Dense(units=512, activation='relu')
+        >>> Dense(3, activation="relu")
+        Dense(units=3, activation='relu')
+        >>> Dense(3)([[1.0, 2.0], [3.0, 4.0]]).shape
+        (2, 3)
     """
 
     def __init__(

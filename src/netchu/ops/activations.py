@@ -1,6 +1,6 @@
 """The elementwise functions between layers, and softmax, with the names and defaults of `keras.ops`.
 
-Shapes: any; a result has the shape of `x`.  At a kink the slope is the left one, as in TensorFlow (`relu`: 0 at 0).
+Shapes: any; a result has the shape of `x`.  At a kink the slope is that of the flat side (`relu`: 0 at 0).
 Softmax and sigmoid remember what they were made from (`Tensor.logits`), so that a cross-entropy on their output can
 take its exact form.
 """
@@ -12,7 +12,7 @@ import math
 from netchu.engines import Array, xp
 from netchu.errors import ShapeError
 from netchu.ops.arithmetic import multiply
-from netchu.ops.shapes import get_item
+from netchu.ops.shapes import get_item, swapaxes
 from netchu.tape import Result, Tensor, operation, to_array
 
 # Klambauer, Unterthiner, Mayr, Hochreiter, "Self-Normalizing Neural Networks" (2017): the fixed point of mean 0, var 1.
@@ -31,9 +31,15 @@ def _softplus_of(x: Array) -> Array:
     return xp.maximum(x, 0.0) + xp.log1p(xp.exp(-xp.abs(x)))
 
 
-def _remember(y: Tensor, x: Array) -> Tensor:
-    y.logits = x if isinstance(x, Tensor) else Tensor(to_array(x))
+def _remember(y: Tensor, x: Array, made_by: str) -> Tensor:
+    y.logits, y.made_by = x if isinstance(x, Tensor) else Tensor(to_array(x)), made_by
     return y
+
+
+def log_softmax_of(z: Array, axis: int = -1) -> Array:
+    """log(softmax(z)) = z - c - log(sum(exp(z - c))), which cannot overflow for c = max(z)."""
+    s = z - xp.max(z, axis=axis, keepdims=True)
+    return s - xp.log(xp.sum(xp.exp(s), axis=axis, keepdims=True))
 
 
 @operation
@@ -87,7 +93,7 @@ def _sigmoid(x: Array) -> Result:
 
 def sigmoid(x: Array) -> Tensor:
     """`1 / (1 + exp(-x))`; the result remembers `x` as its logits."""
-    return _remember(_sigmoid(x), x)
+    return _remember(_sigmoid(x), x, "sigmoid")
 
 
 @operation
@@ -228,14 +234,13 @@ def _softmax(x: Array, axis: int = -1) -> Result:
 def softmax(x: Array, axis: int = -1) -> Tensor:
     """`exp(x) / sum(exp(x))` along `axis`; over the last axis the result remembers `x` as its logits."""
     y = _softmax(x, axis=axis)
-    return _remember(y, x) if axis in (-1, y.ndim - 1) else y
+    return _remember(y, x, "softmax") if axis in (-1, y.ndim - 1) else y
 
 
 @operation
 def log_softmax(x: Array, axis: int = -1) -> Result:
     """`log(softmax(x))` along `axis`, exact where the softmax itself would be 0."""
-    s = x - xp.max(x, axis=axis, keepdims=True)
-    y = s - xp.log(xp.sum(xp.exp(s), axis=axis, keepdims=True))
+    y = log_softmax_of(x, axis)
     return y, (lambda g: g - xp.exp(y) * xp.sum(g, axis=axis, keepdims=True),)
 
 
@@ -261,6 +266,4 @@ def sparsemax(x: Array, axis: int = -1) -> Tensor:
     References:
         Martins and Astudillo, "From Softmax to Sparsemax" (2016).
     """
-    from netchu.ops.shapes import swapaxes
-
     return _sparsemax(x) if axis in (-1, len(x.shape) - 1) else swapaxes(_sparsemax(swapaxes(x, axis, -1)), axis, -1)

@@ -56,11 +56,17 @@ def power(x1: Array, x2: Array) -> Result:
     """`x1 ** x2`.  The derivative for the exponent takes log(x1) as 0 where x1 <= 0, as TensorFlow does."""
     y = x1**x2
 
-    def for_exponent(g: Array) -> Array:
-        base = xp.where(x1 > 0, x1, 1.0) if hasattr(x1, "shape") else g * 0 + (x1 if x1 > 0 else 1)
-        return sum_to(g * y * xp.log(base), x2)
+    def for_base(g: Array) -> Array:
+        if isinstance(x2, (int, float)):
+            return sum_to(g * x2 * x1 ** (x2 - 1 if x2 else 1), x1)  # x ** 0 is flat, at x = 0 too
+        return sum_to(g * x2 * x1 ** xp.where(x2 == 0, 1.0, x2 - 1), x1)
 
-    return y, (lambda g: sum_to(g * x2 * x1 ** (x2 - 1), x1), for_exponent)
+    def for_exponent(g: Array) -> Array:
+        if isinstance(x1, (int, float)):
+            return sum_to(g * y * (math.log(x1) if x1 > 0 else 0.0), x2)
+        return sum_to(g * y * xp.log(xp.where(x1 > 0, x1, 1.0)), x2)
+
+    return y, (for_base, for_exponent)
 
 
 @operation

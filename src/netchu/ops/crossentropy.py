@@ -10,12 +10,14 @@ Shapes: logits or probabilities (..., classes), integer labels (...) or (..., 1)
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from netchu import engines
 from netchu.engines import Array, xp
 from netchu.errors import DataError, ShapeError
-from netchu.ops.activations import _sigmoid_of, _softplus_of
+from netchu.ops.activations import _sigmoid_of, _softplus_of, log_softmax_of
 from netchu.ops.arithmetic import add, cast, clip, divide, log, multiply, negative
 from netchu.ops.reductions import sum
 from netchu.ops.shapes import swapaxes
@@ -34,15 +36,16 @@ def one_hot_rows(labels: Array, classes: int, dtype: object) -> Array:
 @operation
 def _sparse_crossentropy(labels: Array, z: Array) -> Result:
     hot = one_hot_rows(labels, z.shape[-1], z.dtype)
-    s = z - xp.max(z, axis=-1, keepdims=True)
-    log_p = s - xp.log(xp.sum(xp.exp(s), axis=-1, keepdims=True))  # log(softmax(z))
-    return -xp.sum(hot * log_p, axis=-1), (None, lambda g: (xp.exp(log_p) - hot) * xp.expand_dims(g, axis=-1))
+    log_p = log_softmax_of(z)
+    return -xp.sum(xp.where(hot > 0, log_p, 0.0), axis=-1), (
+        None,
+        lambda g: (xp.exp(log_p) - hot) * xp.expand_dims(g, axis=-1),
+    )
 
 
 @operation
 def _crossentropy(target: Array, z: Array) -> Result:
-    s = z - xp.max(z, axis=-1, keepdims=True)
-    log_p = s - xp.log(xp.sum(xp.exp(s), axis=-1, keepdims=True))  # log(softmax(z))
+    log_p = log_softmax_of(z)
     total = xp.sum(target, axis=-1, keepdims=True)  # 1 for probabilities
     return -xp.sum(target * log_p, axis=-1), (
         lambda g: -log_p * xp.expand_dims(g, axis=-1),
@@ -57,7 +60,10 @@ def _binary_crossentropy(target: Array, z: Array) -> Result:
 
 
 def sparse_categorical_crossentropy(target: Array, output: Array, from_logits: bool = False, axis: int = -1) -> Tensor:
-    """`-log(p[label])` of each sample, for integer labels.
+    """`-log(p[label])` of each sample, for integer labels; its gradient at the logits is `softmax(z) - one_hot(label)`.
+
+    After a softmax, or with `from_logits`, computed from the logits `z`; else from the probabilities `p`, clipped to
+    [1e-7, 1 - 1e-7] and then made to sum to 1.
 
     Args:
         target: whole numbers in [0, classes), shape (...) or (..., 1).
@@ -71,20 +77,40 @@ def sparse_categorical_crossentropy(target: Array, output: Array, from_logits: b
     Raises:
         DataError: a label that is no whole number or lies outside [0, classes).
         ShapeError: shapes that do not fit.
+
+    Example:
+        >>> round(float(sparse_categorical_crossentropy([1], [[0.05, 0.95, 0.0]])), 4)
+        0.0513
+
+    References:
+        Bridle, "Probabilistic interpretation of feedforward classification network outputs" (1990), for the softmax
+        with this loss.
     """
     output = output if isinstance(output, Tensor) else Tensor(output)
     if axis not in (-1, output.ndim - 1):
         output = swapaxes(output, axis, -1)
     labels = _labels_for(target, output)
-    if not from_logits and output.logits is None:
-        return _sparse_crossentropy(labels, log(clip(output, EPSILON, 1 - EPSILON)))
-    return _sparse_crossentropy(labels, output if from_logits else output.logits)
+    logits = _logits_of(output, "softmax", from_logits)
+    return _sparse_crossentropy(labels, log(clip(output, EPSILON, 1 - EPSILON)) if logits is None else logits)
 
 
 def categorical_crossentropy(target: Array, output: Array, from_logits: bool = False, axis: int = -1) -> Tensor:
     """`-sum(target * log(p))` of each sample, for one-hot or other probabilities as targets.
 
-    Args and returns as in `sparse_categorical_crossentropy`, with `target` of the shape of `output`.
+    After a softmax, or with `from_logits`, computed from the logits; else `p` is made to sum to 1, then clipped to
+    [1e-7, 1 - 1e-7].
+
+    Args:
+        target: probabilities of the classes, shape of `output`.
+        output: probabilities, or logits if `from_logits`, shape (..., classes).
+        from_logits: whether `output` are logits.
+        axis: where the classes lie.
+
+    Returns:
+        One loss a sample, shape (...).
+
+    Raises:
+        ShapeError: a target of another shape than the output.
     """
     output = output if isinstance(output, Tensor) else Tensor(output)
     target = _same_shape(
@@ -93,23 +119,54 @@ def categorical_crossentropy(target: Array, output: Array, from_logits: bool = F
         output,
         "One-hot targets come from utils.to_categorical; for integer labels use sparse_categorical_crossentropy.",
     )
-    if from_logits or (output.logits is not None and axis in (-1, output.ndim - 1)):
-        z = output if from_logits else output.logits
-        if axis not in (-1, output.ndim - 1):
-            target, z = swapaxes(target, axis, -1), swapaxes(z, axis, -1)
-        return _crossentropy(target, z)
-    p = clip(divide(output, sum(output, axis=axis, keepdims=True)), EPSILON, 1 - EPSILON)
-    return negative(sum(multiply(target, log(p)), axis=axis))
+    if axis not in (-1, output.ndim - 1):
+        target, output = swapaxes(target, axis, -1), swapaxes(output, axis, -1)
+    logits = _logits_of(output, "softmax", from_logits)
+    if logits is not None:
+        return _crossentropy(target, logits)
+    p = clip(divide(output, sum(output, axis=-1, keepdims=True)), EPSILON, 1 - EPSILON)
+    return negative(sum(multiply(target, log(p)), axis=-1))
 
 
 def binary_crossentropy(target: Array, output: Array, from_logits: bool = False) -> Tensor:
-    """`-target * log(p) - (1 - target) * log(1 - p)`, elementwise; target and output of one shape."""
+    """`-target * log(p) - (1 - target) * log(1 - p)`, elementwise.
+
+    After a sigmoid, or with `from_logits`, computed from the logits; else `p` is clipped to [1e-7, 1 - 1e-7].
+
+    Args:
+        target: 0 to 1, any shape.
+        output: probabilities, or logits if `from_logits`, of the target's shape.
+        from_logits: whether `output` are logits.
+
+    Returns:
+        One loss an element.
+
+    Raises:
+        ShapeError: a target of another shape than the output.
+    """
     output = output if isinstance(output, Tensor) else Tensor(output)
     target = _same_shape("binary_crossentropy", target, output, "Reshape the target to the shape of the output.")
-    if from_logits or output.logits is not None:
-        return _binary_crossentropy(target, output if from_logits else output.logits)
+    logits = _logits_of(output, "sigmoid", from_logits)
+    if logits is not None:
+        return _binary_crossentropy(target, logits)
     p = clip(output, EPSILON, 1 - EPSILON)
     return negative(add(multiply(target, log(p)), multiply(1 - target, log(1 - p))))
+
+
+def _logits_of(output: Tensor, made_by: str, from_logits: bool) -> Tensor | None:
+    """The logits behind `output`: itself, or what the fitting function made it from; None for bare probabilities.
+
+    A binary cross-entropy after a softmax, say, is computed from the probabilities: the softmax's logits are not its
+    own.  (Keras on TensorFlow takes whatever logits there are.)
+    """
+    if from_logits and output.made_by:
+        warnings.warn(
+            f"from_logits=True, but the output was made by {output.made_by}: its own logits are used. Write "
+            "from_logits=False, or take the activation away.",
+            stacklevel=4,
+        )
+        return output.logits
+    return output if from_logits else output.logits if output.made_by == made_by else None
 
 
 def _same_shape(where: str, target: Array, output: Tensor, do: str) -> Tensor:

@@ -1,0 +1,243 @@
+"""Programs that would give wrong numbers without a word if netchu let them: each gives the right ones or a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from netchu import GradientTape, Sequential, Tensor, Variable, engines, losses, ops, optimizers
+from netchu.errors import EngineError, TapeError, TrainingError, UsageError
+from netchu.layers import Dense, Input, Layer
+from netchu.models import load_model
+from netchu.tape import operation
+from small_nets import clusters
+
+X, Y = clusters()
+TARGETS = np.linspace(-1, 1, len(X)).astype("float32")
+
+
+def network(outputs: int, activation: Any = None) -> Sequential:
+    rng = np.random.default_rng(4)
+    model = Sequential([Input((X.shape[1],)), Dense(5, "relu"), Dense(outputs, activation)])
+    model.set_weights([rng.normal(0, 0.3, w.shape).astype("float32") for w in model.weights])
+    return model
+
+
+def squared(y_true: Any, y_pred: Any) -> Tensor:
+    return ops.mean(ops.square(y_true - y_pred), axis=-1)
+
+
+# --- losses ----------------------------------------------------------------------------------------------------------
+
+
+def test_loss_function_sees_targets_of_the_rank_of_predictions(engine: str) -> None:
+    named, own = network(1), network(1)
+    named.compile("sgd", "mse")
+    own.compile("sgd", squared)
+    assert own.evaluate(X, TARGETS, verbose=0) == named.evaluate(X, TARGETS, verbose=0)
+
+
+def test_loss_function_sees_bytes_as_numbers_that_do_not_wrap(engine: str) -> None:
+    def hinge(y_true: Any, y_pred: Any) -> Tensor:
+        return ops.mean(ops.maximum(1 - (2 * y_true - 1) * y_pred, 0.0), axis=-1)
+
+    labels = (TARGETS > 0).astype("uint8").reshape(-1, 1)
+    model = network(1)
+    model.compile("sgd", hinge)
+    scores = model.predict(X, verbose=0)
+    expected = np.maximum(1 - (2 * labels.astype("float32") - 1) * scores, 0).mean()
+    assert model.evaluate(X, labels, verbose=0) == pytest.approx(expected, rel=1e-5)
+
+
+def test_logits_count_only_for_the_loss_that_they_belong_to(engine: str) -> None:
+    target, z = np.array([[1.0, 0.0]], "float32"), Tensor([[2.0, -1.0]])
+    for made, loss in ((ops.softmax(z), losses.binary_crossentropy), (ops.sigmoid(z), losses.categorical_crossentropy)):
+        bare = Tensor(made.numpy())
+        assert loss(target, made).numpy() == pytest.approx(loss(target, bare).numpy(), rel=1e-6)
+
+
+def test_from_logits_after_a_softmax_warns_and_uses_its_logits() -> None:
+    z = Tensor([[2.0, -1.0, 0.5]])
+    with pytest.warns(UserWarning, match="from_logits=True, but the output was made by softmax"):
+        loss = losses.sparse_categorical_crossentropy([1], ops.softmax(z), from_logits=True)
+    assert loss.numpy() == losses.sparse_categorical_crossentropy([1], z, from_logits=True).numpy()
+
+
+def test_masked_logits_give_no_nan() -> None:
+    loss = losses.sparse_categorical_crossentropy([0], Tensor([[1.0, -np.inf]]), from_logits=True)
+    assert loss.numpy() == 0
+
+
+# --- steps that were compiled for something else ---------------------------------------------------------------------
+
+
+def test_predict_follows_pop_and_add(engine: str) -> None:
+    model = network(3)
+    assert model.predict(X, verbose=0).shape == (len(X), 3)
+    model.pop()
+    assert model.predict(X, verbose=0).shape == (len(X), 5)
+    model.add(Dense(2))
+    assert model.predict(X, verbose=0).shape == (len(X), 2)
+
+
+def test_a_model_survives_a_visit_to_another_engine() -> None:
+    pytest.importorskip("jax", reason="needs a second engine")
+    model = network(3)
+    before = model.predict(X, verbose=0)
+    engines.set_engine("jax")
+    with pytest.raises(EngineError, match="a program"):
+        model.predict(X, verbose=0)
+    engines.set_engine("numpy")
+    assert (model.predict(X, verbose=0) == before).all()
+
+
+def test_freezing_a_layer_after_fit_asks_for_compile(engine: str) -> None:
+    model = network(3, "softmax")
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit(X, Y, verbose=0)
+    model.layers[0].trainable = False
+    with pytest.raises(UsageError, match=r"Call compile\(\) again after changing `trainable`"):
+        model.fit(X, Y, verbose=0)
+    kernel = model.layers[0].kernel.numpy().copy()
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit(X, Y, verbose=0)
+    assert (model.layers[0].kernel.numpy() == kernel).all()
+
+
+def test_nothing_to_train_is_said() -> None:
+    model = network(3, "softmax")
+    model.trainable = False
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(UsageError, match="`trainable` False everywhere"):
+        model.fit(X, Y, verbose=0)
+
+
+def test_a_generator_that_is_used_up_ends_the_training() -> None:
+    model = network(3, "softmax")
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    batches: Iterator[Any] = ((X, Y) for _ in range(5))
+    with pytest.warns(UserWarning, match="gave no batch in epoch 2"):
+        history = model.fit(batches, epochs=4, steps_per_epoch=3, verbose=0)
+    assert history.epoch == [0, 1]
+
+
+def test_weights_spoilt_by_the_very_last_step_are_noticed(engine: str) -> None:
+    model = network(3, "softmax")
+    model.compile(optimizers.SGD(1e38), "sparse_categorical_crossentropy")
+    with pytest.raises(TrainingError, match="finite weights"):
+        model.fit(X * 1000, Y, batch_size=len(X), verbose=0)
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
+# --- memory ----------------------------------------------------------------------------------------------------------
+
+
+def test_tensors_do_not_share_the_callers_memory() -> None:
+    values = np.zeros(3, "float32")
+    tensor, variable = Tensor(values), Variable(values)
+    assigned = Variable(np.ones(3, "float32")).assign(values)
+    values += 1
+    for made in (tensor, variable, assigned):
+        assert made.numpy().tolist() == [0, 0, 0]
+
+
+def test_what_numpy_gives_cannot_be_written_to(engine: str) -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        Variable([1.0]).numpy()[:] = 9
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def relu(x: Any) -> Tensor:
+    return ops.maximum(x, 0.1 * x)
+
+
+class SGD(optimizers.SGD):
+    """An optimizer of one's own under a name of netchu's."""
+
+
+def own_dense() -> Layer:
+    return type("Dense", (Layer,), {"call": lambda self, x: ops.tanh(x)})()
+
+
+@pytest.mark.parametrize("layer", [Dense(5, relu), own_dense()], ids=["function", "class"])
+def test_code_of_ones_own_is_not_saved_under_a_name_of_netchus(layer: Layer, tmp_path: Path) -> None:
+    model = Sequential([Input((4,)), layer])
+    with pytest.raises(UsageError, match="save: expected"):
+        model.save(tmp_path / "own.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_optimizer_of_ones_own_is_left_out_of_the_file(tmp_path: Path) -> None:
+    model = network(3, "softmax")
+    model.compile(SGD(), "sparse_categorical_crossentropy")
+    model.save(tmp_path / "own.safetensors")
+    assert load_model(tmp_path / "own.safetensors").optimizer is None
+
+
+def test_weighted_metrics_come_back(tmp_path: Path) -> None:
+    model = network(3, "softmax")
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["acc"], weighted_metrics=["accuracy"])
+    model.save(tmp_path / "own.safetensors")
+    again = load_model(tmp_path / "own.safetensors")
+    again.evaluate(X[:, : X.shape[1]], Y, verbose=0)
+    assert again.metrics_names == ["loss", "acc", "accuracy"]
+
+
+# --- the tape and its operations -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("target", "sources"), [(3.0, "w"), ("loss", [3.0]), ("loss", {"w": 1})])
+def test_gradient_takes_tensors_only(target: Any, sources: Any) -> None:
+    w = Variable([1.0])
+    with GradientTape() as tape:
+        loss = ops.sum(w * w)
+    with pytest.raises(TapeError, match="expected a Tensor as"):
+        tape.gradient(loss if target == "loss" else target, w if sources == "w" else sources)
+
+
+def test_an_operation_of_ones_own_cannot_take_the_name_of_netchus() -> None:
+    from netchu.engines import Array
+    from netchu.tape import Result
+
+    def add(x1: Array, x2: Array) -> Result:
+        return x1 * 0 + 42, (None, None)
+
+    with pytest.raises(TapeError, match="operation add: expected a name that netchu does not use"):
+        operation(add)
+    assert (Tensor([1.0]) + Tensor([1.0])).item() == 2
+
+
+def test_fractions_are_no_indices() -> None:
+    with pytest.raises(TypeError):
+        [10, 20, 30][Tensor(1.9)]
+    assert [10, 20, 30][Tensor(1)] == 20
+
+
+def test_a_power_of_0_is_flat_at_0() -> None:
+    x = Variable([0.0, 2.0])
+    with GradientTape() as tape:
+        y = ops.sum(x**0)
+    assert tape.gradient(y, x).numpy().tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("rate", [-1.0, float("nan"), "fast"])
+def test_a_learning_rate_is_checked_when_it_is_assigned(rate: Any) -> None:
+    optimizer = optimizers.SGD(0.1)
+    with pytest.raises(UsageError, match="a learning rate >= 0"):
+        optimizer.learning_rate = rate
+    assert optimizer.learning_rate.item() == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("make", "hint"),
+    [(lambda: Dense(3, kernal_initializer="zeros"), "kernel_initializer"), (lambda: optimizers.Adam(lr=0.1), "Adam")],
+)
+def test_an_unknown_argument_is_named(make: Any, hint: str) -> None:
+    with pytest.raises(UsageError, match=hint):
+        make()
