@@ -67,6 +67,12 @@ def test_from_logits_after_a_softmax_warns_and_uses_its_logits() -> None:
     assert loss.numpy() == losses.sparse_categorical_crossentropy([1], z, from_logits=True).numpy()
 
 
+def test_from_logits_after_another_activation_takes_what_it_is_given() -> None:
+    y = ops.sigmoid(Tensor([[2.0, -1.0, 0.5]]))
+    loss = losses.sparse_categorical_crossentropy([1], y, from_logits=True)
+    assert loss.numpy() == losses.sparse_categorical_crossentropy([1], Tensor(y.numpy()), from_logits=True).numpy()
+
+
 def test_masked_logits_give_no_nan() -> None:
     loss = losses.sparse_categorical_crossentropy([0], Tensor([[1.0, -np.inf]]), from_logits=True)
     assert loss.numpy() == 0
@@ -171,6 +177,24 @@ def test_code_of_ones_own_is_not_saved_under_a_name_of_netchus(layer: Layer, tmp
     with pytest.raises(UsageError, match="save: expected"):
         model.save(tmp_path / "own.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+class Through(Layer):
+    """A layer of one's own that keeps a function, which is no part of its configuration."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.function = relu
+
+    def call(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+def test_a_layer_of_ones_own_may_keep_a_function(tmp_path: Path) -> None:
+    model = Sequential([Input((X.shape[1],)), Through(), Dense(3)])
+    model.save(tmp_path / "own.safetensors")
+    again = load_model(tmp_path / "own.safetensors", custom_objects={"Through": Through})
+    assert (again.predict(X, verbose=0) == model.predict(X, verbose=0)).all()
 
 
 def test_an_optimizer_of_ones_own_is_left_out_of_the_file(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ each epoch unless it is endless and `steps_per_epoch` is given.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from typing import Any, Protocol, TypeAlias
@@ -109,6 +110,16 @@ class IterableBatches:
     def epoch(self, number: int) -> Iterator[Batch]:
         """See `Batches`."""
         return (self.checked(unpack_x_y_sample_weight(item)) for item in self.iterable)
+
+
+def again_and_again(data: Batches, first: int) -> Iterator[Batch]:
+    """The batches of one pass after the other, from pass number `first`, until a pass has none."""
+    for number in itertools.count(first):
+        batch = None
+        for batch in data.epoch(number):
+            yield batch
+        if batch is None:  # an iterator that is used up: asking on would never end
+            return
 
 
 def unpack_x_y_sample_weight(data: Any) -> Batch:

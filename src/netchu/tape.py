@@ -322,9 +322,8 @@ def operation(function: Callable[P, Result]) -> Callable[P, Tensor]:
     if not names:
         raise TapeError(f"operation {function.__name__}", expected="a parameter annotated Array", got="none")
     name = function.__name__.lstrip("_")
-    if name in operations and operations[name].__module__.startswith("netchu.") > function.__module__.startswith(
-        "netchu."
-    ):
+    own = function.__module__.startswith("netchu.")
+    if not own and name in operations and operations[name].__module__.startswith("netchu."):
         raise TapeError(f"operation {name}", expected="a name that netchu does not use", got="one of netchu's own")
 
     @functools.wraps(function)

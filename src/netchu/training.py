@@ -10,8 +10,8 @@ import itertools
 import math
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from netchu.batches import (
     Batch,
     Batches,
     IterableBatches,
+    again_and_again,
     as_array,
     is_arrays,
     split_validation,
@@ -33,8 +34,6 @@ from netchu.interruption import Interruption
 from netchu.progress import ProgressLine, checked_verbose
 from netchu.random import next_stream
 from netchu.stepping import Logs, Stepping
-
-T = TypeVar("T")
 
 
 class Trainer(Stepping):
@@ -145,7 +144,7 @@ class Trainer(Stepping):
                 self.reset_metrics()
                 listeners.on_epoch_begin(epoch)
                 logs = {}
-                for step, batch in enumerate(take(passes or data.epoch(epoch), steps_per_epoch)):
+                for step, batch in enumerate(itertools.islice(passes or data.epoch(epoch), steps_per_epoch)):
                     # 2. One step of learning; a step that spoils the loss is taken back.
                     listeners.on_train_batch_begin(step)
                     train = self._step_function("train", batch)
@@ -279,7 +278,7 @@ class Trainer(Stepping):
         self.reset_metrics()
         listeners.on_test_begin()
         logs: Logs = {}
-        for step, batch in enumerate(take(data.epoch(0), steps)):
+        for step, batch in enumerate(itertools.islice(data.epoch(0), steps)):
             listeners.on_test_batch_begin(step)
             logs = self._step_function("test", batch)(batch)
             listeners.on_test_batch_end(step, alphabetical(logs))
@@ -314,7 +313,7 @@ class Trainer(Stepping):
         listeners = self._listeners(callbacks, verbose, 1, steps or data.steps)
         listeners.on_predict_begin()
         outputs = []
-        for step, batch in enumerate(take(data.epoch(0), steps)):
+        for step, batch in enumerate(itertools.islice(data.epoch(0), steps)):
             listeners.on_predict_batch_begin(step)
             batch = (batch[0], None, None)
             outputs.append(self._step_function("predict", batch)(batch))
@@ -386,21 +385,6 @@ def check_whole(least: int = 0, **numbers: Any) -> None:
             continue
         if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < least:
             raise UsageError("fit", expected=f"{name} to be a whole number >= {least}", got=f"{name}={number!r}")
-
-
-def again_and_again(data: Batches, first: int) -> Iterator[Batch]:
-    """The batches of one pass after the other, from pass number `first`, until a pass has none."""
-    for number in itertools.count(first):
-        batch = None
-        for batch in data.epoch(number):
-            yield batch
-        if batch is None:  # an iterator that is used up: asking on would never end
-            return
-
-
-def take(items: Iterable[T], count: int | None) -> Iterator[T]:
-    """The first `count` items, or all for None; asks for no item beyond."""
-    return itertools.islice(items, count)
 
 
 def alphabetical(logs: Logs) -> Logs:

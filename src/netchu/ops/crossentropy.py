@@ -159,7 +159,7 @@ def _logits_of(output: Tensor, made_by: str, from_logits: bool) -> Tensor | None
     A binary cross-entropy after a softmax, say, is computed from the probabilities: the softmax's logits are not its
     own.  (Keras on TensorFlow takes whatever logits there are.)
     """
-    if from_logits and output.made_by:
+    if from_logits and output.made_by == made_by:
         warnings.warn(
             f"from_logits=True, but the output was made by {output.made_by}: its own logits are used. Write "
             "from_logits=False, or take the activation away.",
