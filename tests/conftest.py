@@ -46,10 +46,25 @@ def mnist_folder() -> Path:
     return MNIST
 
 
-@pytest.fixture(params=["numpy", "jax"])
+COMPILED = ["jax", pytest.param("tensorflow", marks=pytest.mark.tensorflow)]
+"""The engines that trace and compile; `-m tensorflow` runs what is marked so."""
+
+
+def chosen(name: str) -> str:
+    """Set the engine `name`, or skip the test where its library is missing."""
+    if name != "numpy":
+        pytest.importorskip(name, reason=f"needs {name}: pip install -e '.[dev]', or '.[judge]' for tensorflow")
+    return engines.set_engine(name).name
+
+
+@pytest.fixture(params=["numpy", *COMPILED])
 def engine(request: pytest.FixtureRequest) -> str:
     """Each engine in turn."""
-    if request.param == "jax":
-        pytest.importorskip("jax", reason="the jax engine needs jax: pip install -e '.[dev]'")
-    engines.set_engine(request.param)
-    return str(request.param)
+    return chosen(request.param)
+
+
+@pytest.fixture(params=COMPILED)
+def compiled_engine(request: pytest.FixtureRequest) -> engines.Engine:
+    """Each engine that compiles, in turn."""
+    chosen(request.param)
+    return engines.current()

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from netchu.engines.base import DTYPES, STANDARD_FUNCTIONS, Array, Boxed, Engine
-from netchu.engines.numpy import random_normal, random_uniform, scatter_add
+from netchu.engines.numpy import add_patches, pad, patches, random_normal, random_uniform, scatter_add
 
 SOURCE = Path(__file__).parents[1] / "src" / "netchu"
 
@@ -90,7 +90,10 @@ class StrictEngine(Engine):
         self.library = array_api_strict
         self.functions = {name: getattr(array_api_strict, name) for name in (*STANDARD_FUNCTIONS, *DTYPES)}
         self.functions |= {
+            "add_patches": self._borrowed(add_patches),
             "erf": lambda x: self.asarray(np.vectorize(math.erf, otypes=[self.to_numpy(x).dtype])(self.to_numpy(x))),
+            "pad": self._borrowed(pad),
+            "patches": self._borrowed(patches),
             "random_normal": self._borrowed(random_normal),
             "random_uniform": self._borrowed(random_uniform),
             "scatter_add": self._borrowed(scatter_add),

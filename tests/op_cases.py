@@ -292,6 +292,66 @@ for _text, _indices, _axis in (
     case("take", lambda x, i=_indices, axis=_axis: ops.take(x, np.asarray(i), axis), Draw((3, 4)), also=_text)
 case("take", lambda x: ops.take(x, np.asarray([1, 1]), 1), Draw((2, 3, 4)), also="the middle axis")
 
+# --- images: convolution and pooling ---------------------------------------------------------------------------------
+
+# Image (height, width), window, strides, padding, dilation: both paddings, odd and even sizes, windows that are not
+# square, windows that overlap, lie side by side and leave gaps.
+_WINDOWS: list[tuple[Shape, Shape, Any, str, Any]] = [
+    ((5, 6), (3, 2), 1, "valid", 1),
+    ((5, 6), (2, 3), 1, "same", 1),
+    ((6, 7), (3, 3), 2, "same", 1),
+    ((7, 6), (3, 2), (2, 3), "valid", 1),
+    ((4, 5), (2, 2), 2, "same", 1),
+    ((4, 3), (1, 1), 1, "valid", 1),
+    ((5, 4), (1, 1), (3, 2), "same", 1),
+    ((3, 4), (3, 4), 1, "valid", 1),
+    ((3, 2), (4, 3), 1, "same", 1),
+    ((7, 6), (3, 2), 1, "valid", (2, 3)),
+    ((6, 5), (2, 3), 1, "same", 2),
+    ((7, 8), (2, 2), (3, 2), "same", (1, 3)),
+]
+for _image, _window, _strides, _padding, _dilation in _WINDOWS:
+    _lie = {"strides": _strides, "padding": _padding}
+    _text = f"{_window}, {_lie}".replace("'", "")
+    if _dilation == 1:
+        _image3 = Apart((2, *_image, 3))
+        case("max_pool", lambda x, w=_window, k=_lie: ops.max_pool(x, w, **k), _image3, also=_text)
+        case("average_pool", lambda x, w=_window, k=_lie: ops.average_pool(x, w, **k), _image3, also=_text)
+    _lie = _lie | {"dilation_rate": _dilation}
+    _text = f"{_lie}".replace("'", "")
+    if _strides == 1 or _dilation == 1:
+        case(
+            "conv", lambda x, w, k=_lie: ops.conv(x, w, **k), Draw((2, *_image, 3)), Draw((*_window, 3, 4)), also=_text
+        )
+    case(
+        "depthwise_conv",
+        lambda x, w, k=_lie: ops.depthwise_conv(x, w, **k),
+        Draw((2, *_image, 3)),
+        Draw((*_window, 3, 2)),
+        also=_text,
+    )
+case("max_pool", lambda x: ops.max_pool(x, 2), Apart((1, 5, 5, 1)), also="strides left out")
+case("average_pool", lambda x: ops.average_pool(x, 2), Draw((1, 5, 5, 1)), also="strides left out")
+case("pad", lambda x: ops.pad(x, ((0, 1), (2, 0))), Draw((2, 3)))
+case("pad", lambda x: ops.pad(x, ((0, 0), (0, 0)), constant_values=5.0), Draw((2, 3)), also="nothing")
+case("pad", lambda x: ops.pad(x, ((1, 0), (0, 0), (1, 2)), constant_values=-1.5), Draw((2, 2, 3)), also="of -1.5")
+
+# --- images: an affine map, sampled ----------------------------------------------------------------------------------
+
+# Turned and made larger, moved beyond the edges, mirrored.
+_MAPS = np.array(
+    [[0.8, -0.5, 1.2, 0.4, 0.9, -0.7, 0, 0], [1, 0, -4.3, 0, 1, 2.6, 0, 0], [-1.3, 0, 3.1, 0.1, -0.7, 2.2, 0, 0]],
+    "float32",
+)
+for _fill in ("constant", "nearest", "reflect", "wrap"):
+    for _sampled in ("bilinear", "nearest"):
+        case(
+            "affine_transform",
+            lambda x, i=_sampled, f=_fill: ops.image.affine_transform(x, _MAPS, i, f, 0.25),
+            Draw((3, 4, 5, 2)),
+            also=f"{_sampled}, {_fill}",
+        )
+
 # --- cross-entropies -------------------------------------------------------------------------------------------------
 
 _LABELS = np.array([1, 0, 3])

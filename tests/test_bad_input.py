@@ -170,7 +170,7 @@ ARGUMENTS: dict[str, Mistake] = {
 BUILDING: dict[str, Mistake] = {
     "unknown optimizer": Mistake(
         lambda m: m.compile("rmspop"), UsageError,
-        ("Could not interpret optimizer identifier: 'rmspop'.", "Known: adam, adamw, rmsprop, sgd.",
+        ("Could not interpret optimizer identifier: 'rmspop'.", "Known: adadelta, adagrad, adam,",
          "Did you mean 'rmsprop'?")),
     "unknown loss": Mistake(
         lambda m: m.compile("sgd", "spare_categorical_crossentropy"), UsageError,

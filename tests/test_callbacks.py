@@ -213,7 +213,7 @@ def test_terminate_on_nan_stops_with_keras_words(engine: str, capsys: pytest.Cap
 
 
 def test_terminate_on_nan_may_raise(engine: str) -> None:
-    with pytest.raises(TrainingError, match=r"batch 0: expected a finite loss. Got: loss=inf"):
+    with pytest.raises(TrainingError, match=r"NaN or Inf loss encountered at batch 0\. Loss value: inf"):
         diverging().fit(*targets(40), batch_size=10, callbacks=[TerminateOnNaN(raise_error=True)], verbose=0)
 
 
@@ -222,6 +222,43 @@ def test_without_it_the_loss_is_an_error(engine: str) -> None:
         diverging().fit(*targets(40), batch_size=10, epochs=3, verbose=0)
 
 
+# --- state, and what every hook is given -----------------------------------------------------------------------------
+
+
+def test_every_hook_gets_a_dictionary_as_in_keras() -> None:
+    seen: list[Any] = []
+    hooks = {hook: lambda *arguments: seen.append(arguments[-1]) for hook in HOOKS}
+    model, (x, y) = classifier(), clusters(10)
+    model.fit(x, y, validation_data=(x, y), callbacks=[LambdaCallback(**hooks)], verbose=0)
+    model.predict(x, callbacks=[LambdaCallback(**hooks)], verbose=0)
+    assert len(seen) == 14  # the newer names of the batch hooks are given, so the older two are not called
+    assert all(type(logs) is dict for logs in seen)
+
+
+def test_what_a_callback_adds_is_gone_at_the_end_of_training_as_in_keras() -> None:
+    at_the_end: dict[str, Any] = {}
+    look = LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(mine=1.0), on_train_end=at_the_end.update)
+    history = classifier().fit(*clusters(10), callbacks=[look], verbose=0)
+    assert list(history.history) == ["accuracy", "loss", "mine"]
+    assert list(at_the_end) == ["accuracy", "loss"]
+
+
+def test_lambda_callback_takes_keras_arguments_in_keras_order() -> None:
+    calls: list[str] = []
+    noted = [lambda *_, name=name: calls.append(name) for name in ("1", "2", "3", "4", "5", "6")]
+    classifier().fit(*clusters(10), callbacks=[LambdaCallback(*noted)], verbose=0)
+    assert calls == ["3", "1", "5", "6", "2", "4"]
+
+
+def test_a_plain_callback_has_no_state() -> None:
+    plain = Callback()
+    assert plain.get_state() == {}
+    plain.set_state({})
+
+
 def test_public_names() -> None:
+    assert sorted(callbacks.__all__) == callbacks.__all__
+    for name in callbacks.__all__:
+        assert hasattr(callbacks, name)
     for name in ("Callback", "CallbackList", "History", "LambdaCallback", "TerminateOnNaN"):
         assert isinstance(getattr(callbacks, name), type)

@@ -116,15 +116,12 @@ def test_sample_gets_twenty_epochs(folder: Path, capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["numpy", "jax"])
-def test_the_main_job_on_mnist(name: str, run: Run, mnist_folder: Path) -> None:
-    if name == "jax":
-        pytest.importorskip("jax", reason="the jax engine needs jax: pip install -e '.[dev]'")
+def test_the_main_job_on_mnist(engine: str, run: Run, mnist_folder: Path) -> None:
     done = run(
-        "train", "--json", "--engine", name, env={"NETCHU_DATA_DIR": str(mnist_folder), "OPENBLAS_NUM_THREADS": "2"}
+        "train", "--json", "--engine", engine, env={"NETCHU_DATA_DIR": str(mnist_folder), "OPENBLAS_NUM_THREADS": "2"}
     )
     told = json.loads(done.stdout)
-    assert (told["updates"], told["engine"], told["data"]["name"]) == (2345, name, "mnist")
+    assert (told["updates"], told["engine"], told["data"]["name"]) == (2345, engine, "mnist")
     assert told["test_accuracy"] >= 0.975
 
 
@@ -135,11 +132,11 @@ def test_the_main_job_on_the_sample(seed: int, run: Run) -> None:
     assert told["test_accuracy"] >= 0.95
 
 
-def test_jax_engine_by_flag(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("jax", reason="the jax engine needs jax: pip install -e '.[dev]'")
-    assert train_quickly("--engine", "jax", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["engine"] == "jax"
-    assert load_model(MODEL).info["engine"] == "jax"
+def test_engine_by_flag(compiled_engine: engines.Engine, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    engines.set_engine("numpy")
+    assert train_quickly("--engine", compiled_engine.name, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["engine"] == compiled_engine.name
+    assert load_model(MODEL).info["engine"] == compiled_engine.name
 
 
 # --- evaluate --------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from netchu import datasets, engines, optimizers, random
 from netchu.datasets import scale_pixels
 from netchu.layers import Dense, Input
 from netchu.models import Sequential
-from netchu.optimizers import SGD, Adam, AdamW, Optimizer, RMSprop
+from netchu.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, Optimizer, RMSprop
 from netchu.tape import Tensor, Variable
 
 GUARDED: dict[str, Any] = {
@@ -32,6 +32,12 @@ WITH_SLOTS: dict[str, Any] = GUARDED | {
     "RMSprop momentum": lambda: RMSprop(momentum=0.9),
     "Adam amsgrad": lambda: Adam(amsgrad=True),
     "AdamW": AdamW,
+    "Adagrad": Adagrad,
+    "Adagrad from 0": lambda: Adagrad(initial_accumulator_value=0.0),
+    "Adadelta": Adadelta,
+    "Adamax": Adamax,
+    "Nadam": Nadam,
+    "Lion": Lion,
 }
 IDLE_STEPS = 5_000  # 0.9 ** 5000 = 1e-229 and 0.999 ** 5000 * 1e-36 is denormal: every slot has passed through
 
@@ -60,7 +66,7 @@ def test_an_epoch_of_the_sample_gives_the_same_weights_without_the_guard(
     data = {"x": scale_pixels(x).reshape(len(x), -1), "y": y, "units": 16, "batch_size": 8}  # 1001 steps: 0.9 ** 1000
     guarded, plain = GUARDED[name](), GUARDED[name]()
     with_guard = trained(guarded, **data)
-    monkeypatch.setattr(optimizers, "away_from_denormals", lambda slot, *, signed: slot)
+    monkeypatch.setattr(optimizers.base, "away_from_denormals", lambda slot, **_: slot)
     without = trained(plain, **data)
     assert fingerprint(with_guard) == fingerprint(without)
     assert any(a.tobytes() != b.tobytes() for a, b in zip(slots_of(guarded), slots_of(plain))), "the guard did nothing"
@@ -78,7 +84,7 @@ def test_an_epoch_of_mnist_gives_the_same_weights_without_the_guard(
     assert len(x) == 60_000
     data = {"x": scale_pixels(x).reshape(len(x), -1), "y": y, "units": 512, "batch_size": 128}
     with_guard = trained(GUARDED[name](), **data)
-    monkeypatch.setattr(optimizers, "away_from_denormals", lambda slot, *, signed: slot)
+    monkeypatch.setattr(optimizers.base, "away_from_denormals", lambda slot, **_: slot)
     assert fingerprint(with_guard) == fingerprint(trained(GUARDED[name](), **data))
 
 
@@ -112,7 +118,7 @@ def test_after_5000_steps_without_gradient_no_slot_holds_denormals(engine: str, 
 
 
 def test_without_the_guard_there_would_be_denormals(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(optimizers, "away_from_denormals", lambda slot, *, signed: slot)
+    monkeypatch.setattr(optimizers.base, "away_from_denormals", lambda slot, **_: slot)
     optimizer, w = RMSprop(), Variable(np.ones(64, dtype="float32"))
     starting_slots(optimizer, w)
     for _ in range(200):

@@ -117,10 +117,9 @@ def test_two_layers_start_differently() -> None:
     assert a.bias.numpy().tolist() == [0.0] * 5
 
 
-def test_first_values_are_the_same_on_every_engine() -> None:
-    pytest.importorskip("jax", reason="the jax engine needs jax: pip install -e '.[dev]'")
+def test_first_values_are_the_same_on_every_engine(compiled_engine: engines.Engine) -> None:
     kernels = []
-    for engine in ("numpy", "jax"):
+    for engine in ("numpy", compiled_engine.name):
         engines.set_engine(engine)
         random.set_seed(2)
         layer = Dense(5, kernel_initializer="he_normal")

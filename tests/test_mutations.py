@@ -36,7 +36,13 @@ def mutations() -> Iterator[tuple[str, int]]:
     """(operation, position of the derivative), for each derivative that is not None."""
     for operation in NETCHU_OPERATIONS:
         if operation not in NOT_DIFFERENTIABLE:
-            fixed = {"where": {0}, "take": {1}, "sparse_crossentropy": {0}}.get(operation, set())  # a choice: no slope
+            none = {
+                "affine_transform": {1},
+                "where": {0},
+                "take": {1},
+                "sparse_crossentropy": {0},
+            }  # a choice: no slope
+            fixed = none.get(operation, set())
             yield from ((operation, i) for i in range(derivatives_of(operation)) if i not in fixed)
 
 

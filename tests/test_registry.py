@@ -117,7 +117,7 @@ UNKNOWN: list[tuple[Any, str, str]] = [
     (initializers.get, "glorot", r"initializer identifier: 'glorot'.*glorot_uniform"),
     (losses.get, "cross", r"loss identifier: 'cross'.*sparse_categorical_crossentropy"),
     (metrics.get, "accurracy", r"metric identifier: 'accurracy'.*Did you mean 'accuracy'"),
-    (optimizers.get, "adm", r"optimizer identifier: 'adm'\. Known: adam, adamw, rmsprop, sgd\. Did you mean 'adam'"),
+    (optimizers.get, "adm", r"optimizer identifier: 'adm'\. Known: adadelta, .*, sgd\. Did you mean 'adam'"),
 ]
 
 

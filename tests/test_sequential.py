@@ -16,16 +16,22 @@ from small_nets import classifier, clusters, fixed_weights
 
 SUMMARY = """\
 Model: "sequential"
-┏━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━┳━━━━━━━━━┓
-┃ Layer (type)    ┃ Output Shape ┃ Param # ┃
-┡━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━╇━━━━━━━━━┩
-│ dense (Dense)   │ (None, 512)  │ 401,920 │
-├─────────────────┼──────────────┼─────────┤
-│ dense_1 (Dense) │ (None, 10)   │   5,130 │
-└─────────────────┴──────────────┴─────────┘
+┏━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━┓
+┃ Layer (type)                    ┃ Output Shape           ┃       Param # ┃
+┡━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━┩
+│ dense (Dense)                   │ (None, 512)            │       401,920 │
+├─────────────────────────────────┼────────────────────────┼───────────────┤
+│ dense_1 (Dense)                 │ (None, 10)             │         5,130 │
+└─────────────────────────────────┴────────────────────────┴───────────────┘
  Total params: 407,050 (1.55 MB)
  Trainable params: 407,050 (1.55 MB)
  Non-trainable params: 0 (0.00 B)"""
+"""On a terminal of 80 columns, as real Keras prints it (tests/test_judge_training.py)."""
+
+
+@pytest.fixture(autouse=True)
+def _eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
 
 
 def digits() -> Sequential:
@@ -265,6 +271,29 @@ def test_summary_of_a_model_that_is_not_built() -> None:
     lines: list[str] = []
     Sequential([Dense(3)]).summary(print_fn=lines.append)
     assert "dense (Dense) ? 0 (unbuilt)" in without_rules("\n".join(lines))
+
+
+def test_summary_shows_the_layers_of_inner_models() -> None:
+    lines: list[str] = []
+    inner = Sequential([Input((4,)), Dense(3)], name="inner")
+    Sequential([Input((4,)), inner, Dense(2)]).summary(print_fn=lines.append, expand_nested=True)
+    assert "└ dense (Dense) (None, 3) 15" in without_rules("\n".join(lines))
+
+
+def test_summary_refuses_a_line_that_is_too_short() -> None:
+    with pytest.raises(UsageError, match="line_length=8"):
+        digits().summary(line_length=8)
+
+
+def test_freezing_a_model_freezes_the_layers_in_it() -> None:
+    model = Sequential([Input((4,)), Sequential([Dense(3)]), Dense(2)])
+    model.trainable = False
+    assert not model.layers[1].trainable
+    assert not model.layers[0].layers[0].trainable
+    assert model.trainable_weights == []
+    assert len(model.non_trainable_weights) == 4
+    model.trainable = True
+    assert len(model.trainable_weights) == 4
 
 
 def test_summary_shows_frozen_weights_apart() -> None:

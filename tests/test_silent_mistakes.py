@@ -90,11 +90,11 @@ def test_predict_follows_pop_and_add(engine: str) -> None:
     assert model.predict(X, verbose=0).shape == (len(X), 2)
 
 
-def test_a_model_survives_a_visit_to_another_engine() -> None:
-    pytest.importorskip("jax", reason="needs a second engine")
+def test_a_model_survives_a_visit_to_another_engine(compiled_engine: engines.Engine) -> None:
+    engines.set_engine("numpy")
     model = network(3)
     before = model.predict(X, verbose=0)
-    engines.set_engine("jax")
+    engines.set_engine(compiled_engine.name)
     with pytest.raises(EngineError, match="a program"):
         model.predict(X, verbose=0)
     engines.set_engine("numpy")

@@ -5,7 +5,7 @@
 
     (x, y), (x_test, y_test) = netchu.datasets.mnist.load_data()
 
-Reading order for the whole: `naive.py` (the tutorial's system), `tape.py`, `ops/`, `layers/`, `optimizers.py`,
+Reading order for the whole: `naive.py` (the tutorial's system), `tape.py`, `ops/`, `layers/`, `optimizers/`,
 `stepping.py`, `training.py`, `models.py`; docs/how-it-works.md walks through it.
 
 Modules are loaded when they are asked for: `import netchu` by itself costs little.
@@ -32,6 +32,7 @@ _NAMES = {
 _MODULES = (
     "activations",
     "callbacks",
+    "constraints",
     "datasets",
     "digits",
     "engines",
@@ -45,13 +46,14 @@ _MODULES = (
     "ops",
     "optimizers",
     "random",
+    "regularizers",
     "utils",
 )
 
 __all__ = [
-    "GradientTape", "Input", "Sequential", "Tensor", "Variable", "activations", "callbacks", "current_engine",
-    "datasets", "digits", "engines", "errors", "gradcheck", "initializers", "layers", "losses", "metrics", "models",
-    "naive", "ops", "optimizers", "random", "set_engine", "utils",
+    "GradientTape", "Input", "Sequential", "Tensor", "Variable", "activations", "callbacks", "constraints",
+    "current_engine", "datasets", "digits", "engines", "errors", "gradcheck", "initializers", "layers", "losses",
+    "metrics", "models", "naive", "ops", "optimizers", "random", "regularizers", "set_engine", "utils",
 ]  # fmt: skip
 
 

@@ -69,7 +69,7 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
     if negative_slope == 0.0 and max_value is None and threshold == 0.0:
         return ops.relu(x)
     x = ops.convert_to_tensor(x)
-    y = ops.where(x >= threshold, x, negative_slope * (x - threshold))
+    y = ops.where(x > threshold, x, negative_slope * (x - threshold))
     return y if max_value is None else ops.minimum(y, max_value)
 
 

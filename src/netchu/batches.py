@@ -27,8 +27,8 @@ class Batches(Protocol):
     steps: int | None
     """Batches in an epoch; None while an iterable has not been counted."""
 
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of epoch `number`, from 0."""
+    def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
+        """The batches of epoch `number`, from 0, without those before number `first`."""
 
 
 def as_array(value: Any, name: str) -> np.ndarray:
@@ -79,10 +79,10 @@ class ArrayBatches:
         self.batch_size, self.shuffle, self.stream = int(batch_size), shuffle, stream
         self.steps: int | None = math.ceil(self.n / self.batch_size)
 
-    def epoch(self, number: int) -> Iterator[Batch]:
+    def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
         """See `Batches`."""
         order = permutation(*self.stream, number, self.n) if self.shuffle is True else None
-        for start in range(0, self.n, self.batch_size):
+        for start in range(first * self.batch_size, self.n, self.batch_size):
             stop = min(start + self.batch_size, self.n)
             chosen: Any = slice(start, stop) if order is None else order[start:stop]
             if self.shuffle == "batch":
@@ -107,17 +107,26 @@ class IterableBatches:
         self.iterable, self.checked = iterable, checked
         self.steps: int | None = len(iterable) if isinstance(iterable, Sized) else None
 
-    def epoch(self, number: int) -> Iterator[Batch]:
+    def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
         """See `Batches`."""
-        return (self.checked(unpack_x_y_sample_weight(item)) for item in self.iterable)
+        batches = (self.checked(unpack_x_y_sample_weight(item)) for item in self.iterable)
+        return itertools.islice(batches, first, None)
 
 
-def again_and_again(data: Batches, first: int) -> Iterator[Batch]:
-    """The batches of one pass after the other, from pass number `first`, until a pass has none."""
-    for number in itertools.count(first):
+def again_and_again(data: Batches, first_pass: int, done: int = 0) -> Iterator[Batch]:
+    """The batches of one pass after the other, from pass number `first_pass`, until a pass has none.
+
+    Args:
+        data: what is passed through.
+        first_pass: number of the first pass.
+        done: batches of these passes that were gone through before; an iterable that is not counted allows 0 only.
+    """
+    passes, first = divmod(done, data.steps or 1)
+    for number in itertools.count(first_pass + passes):
         batch = None
-        for batch in data.epoch(number):
+        for batch in data.epoch(number, first):
             yield batch
+        first = 0
         if batch is None:  # an iterator that is used up: asking on would never end
             return
 

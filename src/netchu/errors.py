@@ -44,6 +44,10 @@ class ModelFileError(NetchuError, ValueError):
     """A model file is truncated, of another kind, hostile, or does not fit its own architecture."""
 
 
+class CheckpointError(NetchuError, ValueError):
+    """A checkpoint is damaged, of other settings or other data, or its folder is in use by another run."""
+
+
 class MissingExtraError(NetchuError, ImportError):
     """An optional library is not installed: the sentence ends with the pip line that installs it."""
 
@@ -60,7 +64,7 @@ class TapeError(NetchuError, RuntimeError):
     """The gradient tape was used in a way that would give wrong or no gradients."""
 
 
-class TrainingError(NetchuError, ArithmeticError):
+class TrainingError(NetchuError, ArithmeticError, RuntimeError):
     """Training cannot go on: the loss is NaN or infinite.  The model holds the weights of the step before."""
 
 
@@ -89,6 +93,6 @@ def choices(kind: str, given: object, known: list[str]) -> str:
     import difflib
 
     by_lower = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(str(given).lower(), by_lower, n=1)
+    close = difflib.get_close_matches(str(given)[:100].lower(), by_lower, n=1)
     hint = f" Did you mean {by_lower[close[0]]!r}?" if close else ""
-    return f"Could not interpret {kind} identifier: {given!r}. Known: {', '.join(sorted(known))}.{hint}"
+    return f"Could not interpret {kind} identifier: {given!r:.200}. Known: {', '.join(sorted(known))}.{hint}"

@@ -8,6 +8,11 @@ _SEQUENTIAL = "it builds Sequential models only; a graph of layers with several 
 _RECURRENT = "it has no recurrent layers and no attention: it is made for small networks over fixed-size samples"
 _TEXT = "it does not read text"
 _LARGER = "it is made for small networks"
+_IMAGES = (
+    "its layers over space take images (batch, height, width, channels), and leave their size or make them smaller"
+)
+_NORMALIZATION = "it has BatchNormalization and LayerNormalization"
+_AUGMENTATION = "it has RandomTranslation, RandomRotation, RandomZoom and GaussianNoise"
 _BACKEND = "its engines take that place: netchu.set_engine, netchu.ops"
 
 NOT_HERE = {
@@ -26,7 +31,19 @@ NOT_HERE = {
         ),
         **dict.fromkeys(("MultiHeadAttention", "Attention", "AdditiveAttention", "GroupQueryAttention"), _RECURRENT),
         **dict.fromkeys(("Embedding", "TextVectorization", "StringLookup", "Hashing"), _TEXT),
-        **dict.fromkeys(("Conv1D", "Conv3D", "Conv2DTranspose", "SeparableConv2D", "EinsumDense"), _LARGER),
+        **dict.fromkeys(("SeparableConv2D", "EinsumDense"), _LARGER),
+        **dict.fromkeys(
+            ("Conv1D", "Conv3D", "Conv2DTranspose", "UpSampling2D", "MaxPooling1D", "MaxPooling3D"), _IMAGES
+        ),
+        **dict.fromkeys(("AveragePooling1D", "AveragePooling3D", "ZeroPadding1D", "ZeroPadding3D"), _IMAGES),
+        **dict.fromkeys(("SpatialDropout1D", "SpatialDropout3D"), _IMAGES),
+        **dict.fromkeys(
+            ("GroupNormalization", "RMSNormalization", "SpectralNormalization", "UnitNormalization"), _NORMALIZATION
+        ),
+        **dict.fromkeys(
+            ("RandomBrightness", "RandomContrast", "RandomCrop", "RandomFlip", "RandomShear"), _AUGMENTATION
+        ),
+        **dict.fromkeys((f"Global{kind}Pooling{n}D" for kind in ("Average", "Max") for n in (1, 3)), _IMAGES),
     },
 }
 

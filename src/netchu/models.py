@@ -10,13 +10,14 @@ What a Sequential computes is the for-loop in `call`.  How it is trained stands 
 
 from __future__ import annotations
 
+import importlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from types import SimpleNamespace
 from typing import Any
 
-from netchu import activations, checks, engines, layers, losses, optimizers, random, saving
+from netchu import activations, checks, engines, layers, losses, metrics, optimizers, random, saving
 from netchu.errors import ModelFileError, NetchuError, UsageError, choices
 from netchu.layers.base import BatchShape, Layer, shapes_only, unused_name
 from netchu.layers.core import InputLayer
@@ -28,6 +29,12 @@ from netchu.tape import Tensor, Variable
 from netchu.training import Trainer
 
 __all__ = ["Sequential", "load_model"]
+
+
+# The module that reads and writes Keras's files; on a floor above, and loaded when it is asked for.
+KERAS_FILES = "netchu.interop.keras_files"
+# format -> the module whose `export(model, filepath)` writes it; on a floor above, and loaded when it is asked for.
+EXPORTERS = {"onnx": "netchu.interop.onnx"}
 
 
 class Sequential(Trainer):
@@ -169,10 +176,29 @@ class Sequential(Trainer):
         """(None, ...); UsageError while it is not known."""
         return self._shapes[-1] if self.input_shape else ()
 
-    def summary(self, line_length: int | None = None, print_fn: Callable[[str], None] = print) -> None:
-        """Print the layers, the shapes of their outputs and the numbers of their parameters, in Keras's box."""
+    def layers_with_shapes(self) -> list[tuple[Layer, BatchShape | None]]:
+        """Each layer with the shape of its output, None while that is not known."""
         shapes = self._shapes[1:] if self.built else [None] * len(self._layers)
-        print_fn(summary_text(self, list(zip(self._layers, shapes)), line_length))
+        return list(zip(self._layers, shapes))
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], None] = print,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+    ) -> None:
+        """Print the layers, the shapes of their outputs and the numbers of their parameters, in Keras's box.
+
+        Args:
+            line_length: columns; None for Keras's width.
+            positions: where the columns end, as shares of the line.
+            print_fn: what is called with the text.
+            expand_nested: whether to show the layers of the models in it.
+            show_trainable: whether to show which layers are trained.
+        """
+        print_fn(summary_text(self, line_length, positions, expand_nested, show_trainable))
 
     # --- configuration and files -------------------------------------------------------------------------------------
 
@@ -199,24 +225,29 @@ class Sequential(Trainer):
         return {name: variable for name, variable in self.state().items() if id(variable) in weights}
 
     def save(self, filepath: str | PathLike[str]) -> None:
-        """Write architecture, weights and compile settings to one `.safetensors` file, atomically.
+        """Write architecture, weights and compile settings to one `.safetensors` or `.keras` file, atomically.
 
-        The optimizer's slots are not part of it, nor are metrics, losses and optimizers of one's own.  Equal models
-        give equal files.
+        Of the two, `.keras` is Keras's and holds the optimizer's slots.  Metrics, losses and optimizers of one's own
+        are part of neither.  Equal models give equal files.
 
         Raises:
-            UsageError: the model is not built, or the name has another ending.
+            UsageError: the model is not built, the name has another ending, or Keras does not have one of the layers.
             ModelFileError: weights with NaN or infinity.
             OSError: the file cannot be written; an old one stays.
         """
-        if not str(filepath).endswith(".safetensors"):
-            raise UsageError("save", expected="a name ending in .safetensors", got=f"filepath={str(filepath)!r}")
+        if not str(filepath).endswith((".safetensors", ".keras")):
+            raise UsageError(
+                "save", expected="a name ending in .safetensors or .keras", got=f"filepath={str(filepath)!r}"
+            )
         if not self.built:
             raise UsageError("save", expected="a built model", got="built=False", do="Call build() or fit().")
         config = {"model": self.get_config(), "compile": self._compile_config()}
-        if _count_layers(config["model"]) > MAX_LAYERS:
-            raise UsageError("save", expected=f"at most {MAX_LAYERS} layers", got=f"{_count_layers(config['model'])}")
+        if count_layers(config["model"]) > MAX_LAYERS:
+            raise UsageError("save", expected=f"at most {MAX_LAYERS} layers", got=f"{count_layers(config['model'])}")
         _refuse_namesakes(self)
+        if str(filepath).endswith(".keras"):
+            importlib.import_module(KERAS_FILES).save_model(self, filepath)
+            return
         engine = engines.current()
         about = {
             "engine": engine.name,
@@ -227,14 +258,41 @@ class Sequential(Trainer):
         arrays = {name: variable.numpy() for name, variable in self.named_weights().items()}
         saving.write(filepath, config, {**about, **self.info}, arrays)
 
+    def save_weights(self, filepath: str | PathLike[str]) -> None:
+        """Write the weights to a `.weights.h5` file; see `netchu.interop.keras_files.save_weights`."""
+        importlib.import_module(KERAS_FILES).save_weights(self, filepath)
+
+    def load_weights(self, filepath: str | PathLike[str]) -> None:
+        """Read weights from a `.weights.h5` file; see `netchu.interop.keras_files.load_weights`."""
+        importlib.import_module(KERAS_FILES).load_weights(self, filepath)
+
+    def export(self, filepath: str | PathLike[str], format: str = "onnx") -> None:
+        """Write the model for other programs, which can use it without netchu; see `netchu.interop`.
+
+        Args:
+            filepath: a name ending in .onnx.
+            format: `"onnx"`.
+
+        Raises:
+            UsageError: another format, or a model that the format cannot hold.
+            MissingExtraError: the format's library is not installed.
+            OSError: the file cannot be written; an old one stays.
+        """
+        if format not in EXPORTERS:
+            raise UsageError(choices("export format", format, list(EXPORTERS)))
+        importlib.import_module(EXPORTERS[format]).export(self, filepath)
+
     def _compile_config(self) -> dict[str, Any] | None:
         """What `compile` was given, where netchu knows it by name; None for an optimizer or a loss of one's own."""
         chosen = self._compiled_metrics
-        if chosen is None or type(self.optimizer) not in optimizers.classes or type(self.loss) not in losses.classes:
+        if chosen is None or not optimizers.is_known(self.optimizer) or type(self.loss) not in losses.classes:
             return None
-        named = [[m for m in given if isinstance(m, str)] for given in (chosen.plain_given, chosen.weighted_given)]
+        plain, weighted = (
+            [to_json(m) for m in given if isinstance(m, str) or type(m) in metrics.classes]
+            for given in (chosen.plain_given, chosen.weighted_given)
+        )
         both = {"optimizer": to_json(self.optimizer), "loss": to_json(self.loss)}
-        return {**both, "metrics": named[0], "weighted_metrics": named[1]}
+        return {**both, "metrics": plain, "weighted_metrics": weighted}
 
 
 def _refuse_namesakes(model: Sequential) -> None:
@@ -261,12 +319,12 @@ def _refuse_namesakes(model: Sequential) -> None:
 MAX_LAYERS = 2000  # in a file: making a model takes time in proportion to their square
 
 
-def _count_layers(config: Any) -> int:
+def count_layers(config: Any) -> int:
     """How many layers a configuration describes, those of inner models included."""
     entries = config.get("layers") if isinstance(config, dict) else None
     if not isinstance(entries, list):
         return 0
-    return sum(1 + _count_layers(e.get("config") if isinstance(e, dict) else e) for e in entries)
+    return sum(1 + count_layers(e.get("config") if isinstance(e, dict) else e) for e in entries)
 
 
 # What making a layer from a hostile configuration can raise.
@@ -275,10 +333,32 @@ UNFIT = (
 )  # fmt: skip
 
 
+def empty_model(config: Any, custom_objects: Mapping[str, Any] | None, path: str) -> Sequential:
+    """A model of a file's architecture, whose weights have shapes but no memory yet.
+
+    Args:
+        config: as `Sequential.get_config` gives it.
+        custom_objects: class name -> class, for layers of one's own.
+        path: of the file, for messages.
+
+    Raises:
+        ModelFileError: it describes no model.
+    """
+    try:
+        if count_layers(config) > MAX_LAYERS:
+            raise UsageError("load_model", expected=f"at most {MAX_LAYERS} layers", got="more")
+        with shapes_only():
+            model = Sequential.from_config(config, custom_objects)
+            model.ensure_built(model.input_shape)
+    except UNFIT as error:
+        raise ModelFileError(f"{path}: expected an architecture of known layers, got: {error!s:.300}") from None
+    return model
+
+
 def load_model(
     filepath: str | PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
 ) -> Sequential:
-    """Read a model that `save` wrote.
+    """Read a model that `save` wrote, or from a `.keras` file one that Keras wrote.
 
     Nothing in the file is executed; only netchu's own layers, and classes given here, are made.
 
@@ -289,20 +369,16 @@ def load_model(
 
     Raises:
         DataNotFoundError: no such file.
-        ModelFileError: it is no netchu model, is damaged, names an unknown layer, or its tensors do not fit its
+        ModelFileError: it is no such model, is damaged, names an unknown layer, or its tensors do not fit its
             architecture; found out before anything of its size is allocated.
     """
+    if str(filepath).endswith(".keras"):
+        read: Sequential = importlib.import_module(KERAS_FILES).load_model(filepath, custom_objects, compile)
+        return read
     file = saving.read(filepath)
-    try:
-        if _count_layers(file.config["model"]) > MAX_LAYERS:
-            raise UsageError("load_model", expected=f"at most {MAX_LAYERS} layers", got="more")
-        with shapes_only():
-            model = Sequential.from_config(file.config["model"], custom_objects)
-            model.ensure_built(model.input_shape)
-        variables = model.named_weights()
-        expected = {name: saving.TensorSpec(v.dtype, v.shape) for name, v in variables.items()}
-    except UNFIT as error:
-        raise ModelFileError(f"{file.path}: expected an architecture of known layers, got: {error!s:.300}") from None
+    model = empty_model(file.config.get("model"), custom_objects, file.path)
+    variables = model.named_weights()
+    expected = {name: saving.TensorSpec(v.dtype, v.shape) for name, v in variables.items()}
     wrong = [
         f"{name[:60]!r}: expected {expected.get(name, 'nothing')}, got {file.specs.get(name, 'nothing')}"
         for name in sorted({*expected, *file.specs})
@@ -323,7 +399,7 @@ def _compile_as_saved(model: Sequential, file: saving.ModelFile) -> None:
     try:
         settings = file.config["compile"]
         optimizer, loss = optimizers.get(settings["optimizer"]), losses.get(settings["loss"])
-        plain, weighted = ([str(name) for name in settings.get(key, [])] for key in ("metrics", "weighted_metrics"))
+        plain, weighted = (list(settings.get(key, [])) for key in ("metrics", "weighted_metrics"))
         model.compile(optimizer, loss, metrics=plain, weighted_metrics=weighted)
     except UNFIT as error:
         raise ModelFileError(f"{file.path}: expected compile settings with known names, got: {error!s:.300}") from None

@@ -10,6 +10,7 @@ permutations come from NumPy on every engine, so that a model starts alike on al
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 
 import numpy as np
 
@@ -29,6 +30,17 @@ def set_seed(seed: int) -> None:
     if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
         raise UsageError("set_random_seed", expected="a whole number from 0 to 4294967295", got=f"seed={seed!r}")
     _seed, _streams_given = int(seed), 0
+
+
+def state() -> tuple[int, int]:
+    """The program's seed, and how many streams were given out: all that there is to remember."""
+    return _seed, _streams_given
+
+
+def restore(seed: int, streams_given: int) -> None:
+    """Go on from a `state`."""
+    global _seed, _streams_given
+    _seed, _streams_given = seed, streams_given
 
 
 def seed() -> int:
@@ -70,6 +82,13 @@ class Stream:
 
     def uniform(self, shape: Shape) -> Array:
         """float32 in [0, 1) of `shape`; each call goes one step on."""
-        drawn = xp.random_uniform(self.seed, self.stream, self.step.array, shape)
+        return self._draw(xp.random_uniform, shape)
+
+    def normal(self, shape: Shape) -> Array:
+        """float32 of `shape`, mean 0, variance 1; each call goes one step on."""
+        return self._draw(xp.random_normal, shape)
+
+    def _draw(self, function: Callable[..., Array], shape: Shape) -> Array:
+        drawn = function(self.seed, self.stream, self.step.array, shape)
         self.step.replace(self.step.array + engines.current().asarray(1, "int32"))
         return drawn

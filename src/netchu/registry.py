@@ -7,7 +7,9 @@ configuration) into the object; a name that is not in its table is an error, nev
 
 from __future__ import annotations
 
+import functools
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Self, TypeVar
 
@@ -67,7 +69,8 @@ class Configurable:
         except AttributeError:  # an own class that keeps an argument under another name
             return f"{type(self).__name__}(...)"
         given_name = _plain(str(config.get("name"))).rstrip("0123456789")  # dense_1 is dense, numbered by its model
-        defaults["name"] = config.get("name") if given_name == _plain(type(self).__name__) else None
+        if given_name == _plain(type(self).__name__):
+            defaults["name"] = config.get("name")
         shown = [f"{key}={_short(value)}" for key, value in config.items() if not _same(value, defaults.get(key, ...))]
         return f"{type(self).__name__}({', '.join(shown)})"
 
@@ -96,9 +99,55 @@ def to_json(value: Any) -> Any:
     return value.item() if hasattr(value, "item") and getattr(value, "shape", None) == () else value
 
 
+def checked_name(where: str, name: Any) -> str:
+    """`name` itself, which messages and terminals will show; UsageError if it is not 1 to 100 printable letters."""
+    if not (isinstance(name, str) and name.isprintable() and 0 < len(name) <= 100):
+        raise UsageError(where, expected="a printable name of 1 to 100 letters", got=f"name={name!r:.60}")
+    return name
+
+
+def snake_case(name: str) -> str:
+    """`BatchNormalization` -> `batch_normalization`, `Conv2D` -> `conv2d`: how an object is named when nobody names it."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])", "_", name).lower()
+
+
 def _plain(name: str) -> str:
     """`GlorotUniform`, `glorot_uniform` and `glorotuniform` are one name."""
     return name.replace("_", "").lower()
+
+
+# What a constructor's annotation promises -> the types, and the largest size, that a configuration may have there.
+_PLAIN_TYPES: dict[str, tuple[tuple[type, ...], float]] = {
+    "bool": ((bool, int), 1),
+    "float": ((int, float), 3.4e38),  # float32's largest
+    "int": ((int,), 2**63 - 1),
+    "str": ((str,), 0),
+}
+
+
+@functools.cache
+def _plain_arguments(cls: type) -> dict[str, str]:
+    """The annotation of each constructor argument, base classes included, that is a plain type or that or None."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__[:-1]):
+        if "__init__" in vars(base):
+            found |= {p.name: str(p.annotation) for p in inspect.signature(vars(base)["__init__"]).parameters.values()}
+    return {name: text for name, text in found.items() if text.removesuffix(" | None") in _PLAIN_TYPES}
+
+
+def check_plain_arguments(cls: type, config: Mapping[str, Any]) -> None:
+    """Raise UsageError for a text where the constructor says number, or a number too large for float32 or int64.
+
+    Python itself does not look at annotations; what comes from a file is not believed.
+    """
+    for name, annotation in _plain_arguments(cls).items():
+        kind = annotation.removesuffix(" | None")
+        types, largest = _PLAIN_TYPES[kind]
+        value = config.get(name)
+        if name not in config or (value is None and annotation != kind):
+            continue
+        if not isinstance(value, types) or not (isinstance(value, str) or -largest <= value <= largest):
+            raise UsageError(cls.__name__, expected=f"{name} as {annotation}", got=f"{name}={value!r:.60}")
 
 
 class Registry(Generic[T]):
@@ -132,7 +181,12 @@ class Registry(Generic[T]):
         if identifier is None:
             return None
         if isinstance(identifier, Mapping) and isinstance(identifier.get("class_name"), str):
-            return self.find(identifier["class_name"], custom_objects).from_config(dict(identifier.get("config") or {}))
+            cls, config = self.find(identifier["class_name"], custom_objects), identifier.get("config", {})
+            if not isinstance(config, Mapping):
+                raise UsageError(self.kind, expected="its configuration as an object", got=f"config={config!r:.60}")
+            if cls in self.table.values():  # a class of one's own may annotate what it likes
+                check_plain_arguments(cls, config)
+            return cls.from_config(dict(config))
         found: Callable[..., Any] = identifier
         if isinstance(identifier, str):
             found = self.find(identifier, custom_objects)

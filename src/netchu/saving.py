@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from netchu.errors import DataNotFoundError, ModelFileError
+from netchu.errors import DataNotFoundError, ModelFileError, UsageError
 from netchu.files import write_atomically
 
 FORMAT = 1
@@ -57,12 +57,10 @@ class ModelFile:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The tensors.  Raises ModelFileError if one holds NaN or infinity."""
-        from safetensors.numpy import load
-
-        data, _ = _read_bytes(self.path, self.size + 1)
+        data, _ = read_bytes(self.path, self.size + 1)
         if len(data) != self.size or not data.startswith(self.start):
             _refuse(self.path, "a file that stays as it is while it is read, got another one")
-        arrays: dict[str, np.ndarray] = load(data)
+        arrays = unpack(self.path, data)
         for name, array in arrays.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 _refuse(self.path, f"finite weights, got NaN or infinity in {name!r}")
@@ -75,17 +73,41 @@ def write(
     """Write a model file atomically; equal contents give equal bytes.
 
     Raises:
-        ModelFileError: an array with NaN or infinity; the file on disk is untouched.
+        ModelFileError: an array with NaN or infinity, or more, or of another kind, than `read` would take; the file on
+            disk is untouched.
+        UsageError: an `info` that is no JSON.
         OSError: the folder is missing, the disk is full ...; the old file stays.
     """
-    from safetensors.numpy import save
-
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             _refuse(str(path), f"finite weights to save, got NaN or infinity in {name!r}")
-    header = json.dumps({"format": FORMAT, "config": config, "info": info}, sort_keys=True, allow_nan=False)
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    write_atomically(path, save(contiguous, {"netchu": header}))
+    try:
+        header = json.dumps({"format": FORMAT, "config": config, "info": info}, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise UsageError("save", expected="JSON values in the configuration and in info", got=f"{error}") from None
+    data = pack({"netchu": header}, arrays)
+    check(str(path), data[: 8 + header_length(str(path), data, len(data))], len(data))
+    write_atomically(path, data)
+
+
+def pack(metadata: dict[str, str], arrays: dict[str, np.ndarray]) -> bytes:
+    """The bytes of a safetensors file."""
+    from safetensors.numpy import save
+
+    data: bytes = save({name: np.asarray(array, order="C") for name, array in arrays.items()}, metadata)
+    return data
+
+
+def unpack(path: str, data: bytes) -> dict[str, np.ndarray]:
+    """The tensors in the bytes of a safetensors file."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays: dict[str, np.ndarray] = load(data)
+    except SafetensorError as error:  # it is stricter in places: no space before the header, say
+        _refuse(path, f"a safetensors file, got one of which it says: {str(error)[:80]}")
+    return arrays
 
 
 def read(path: str | PathLike[str]) -> ModelFile:
@@ -96,43 +118,66 @@ def read(path: str | PathLike[str]) -> ModelFile:
         ModelFileError: it is not a netchu model, is damaged, or was written by a newer netchu.
     """
     shown = os.fspath(path)
-    start, size = _read_bytes(shown, 8)
-    if len(start) < 8:
-        _refuse(shown, f"a netchu model, got a file of {len(start)} bytes")
-    length = int.from_bytes(start, "little")
-    if length > min(MAX_HEADER_BYTES, size - 8):
-        _refuse(
-            shown,
-            f"a header of at most {max(min(MAX_HEADER_BYTES, size - 8), 0)} bytes, got {length}: truncated or "
-            "not a netchu model",
-        )
-    start, _ = _read_bytes(shown, 8 + length)
-    header = _strict_json(shown, start[8:])
-    metadata = header.pop("__metadata__", None)
-    if not isinstance(metadata, dict) or list(metadata) != ["netchu"] or not isinstance(metadata["netchu"], str):
-        _refuse(shown, "a netchu model, got a safetensors file without netchu's header")
-    about = _strict_json(shown, metadata["netchu"].encode())
+    start, size = read_bytes(shown, 8)
+    start, _ = read_bytes(shown, 8 + header_length(shown, start, size))
+    return check(shown, start, size)
+
+
+def check(path: str, start: bytes, size: int) -> ModelFile:
+    """The model file that begins with `start`, the whole header included, and is of `size` bytes."""
+    if size > MAX_FILE_BYTES:
+        _refuse(path, f"at most {MAX_FILE_BYTES} bytes, got {size}")
+    metadata, specs = read_header(path, start, size)
+    if list(metadata) != ["netchu"] or not isinstance(metadata["netchu"], str):
+        _refuse(path, "a netchu model, got a safetensors file without netchu's header")
+    about = strict_json(path, metadata["netchu"].encode("utf-8", "surrogatepass"))
     if type(about.get("format")) is not int or about["format"] != FORMAT:
-        _refuse(shown, f"format {FORMAT}, got format={about.get('format')!r}: a newer netchu may read it")
+        _refuse(path, f"format {FORMAT}, got format={about.get('format')!r:.60}: a newer netchu may read it")
     for key in ("config", "info"):
         if not isinstance(about.get(key), dict):
-            _refuse(shown, f"an object {key!r} in the header, got {about.get(key)!r:.60}")
-    specs = _check_tensors(shown, header, size - 8 - length)
-    return ModelFile(shown, about["config"], about["info"], specs, start, size)
+            _refuse(path, f"an object {key!r} in the header, got {about.get(key)!r:.60}")
+    return ModelFile(path, about["config"], about["info"], specs, start, size)
+
+
+def header_length(path: str, start: bytes, size: int, limit: int = MAX_HEADER_BYTES) -> int:
+    """How many bytes of header follow the first 8 of a file of `size` bytes; ModelFileError if it cannot be."""
+    if len(start) < 8:
+        _refuse(path, f"a netchu model, got a file of {len(start)} bytes")
+    length = int.from_bytes(start[:8], "little")
+    most = max(min(limit, size - 8), 0)
+    if length > most:
+        _refuse(path, f"a header of at most {most} bytes, got {length}: truncated or not a netchu model")
+    return length
+
+
+def read_header(path: str, start: bytes, size: int) -> tuple[dict[str, Any], dict[str, TensorSpec]]:
+    """The metadata and the checked tensors of a safetensors file.
+
+    Args:
+        path: for messages.
+        start: the first bytes, the whole header included.
+        size: of the file in bytes.
+    """
+    length = int.from_bytes(start[:8], "little")
+    header = strict_json(path, start[8 : 8 + length])
+    metadata = header.pop("__metadata__", None)
+    if not isinstance(metadata, dict):
+        _refuse(path, "a netchu model, got a safetensors file without netchu's header")
+    return metadata, _check_tensors(path, header, size - 8 - length)
 
 
 def _refuse(path: str, expected_and_got: str) -> NoReturn:
     raise ModelFileError(f"{path}: expected {expected_and_got}.")
 
 
-def _read_bytes(path: str, count: int) -> tuple[bytes, int]:
+def read_bytes(path: str, count: int, limit: int = MAX_FILE_BYTES) -> tuple[bytes, int]:
     """The first `count` bytes of a regular file of bounded size, and its size; devices and pipes are not opened."""
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
             _refuse(path, "a file, got a folder or a device")
-        if status.st_size > MAX_FILE_BYTES:
-            _refuse(path, f"at most {MAX_FILE_BYTES} bytes, got {status.st_size}")
+        if status.st_size > limit:
+            _refuse(path, f"at most {limit} bytes, got {status.st_size}")
         with Path(path).open("rb") as file:
             return file.read(count), status.st_size
     except FileNotFoundError:
@@ -143,7 +188,7 @@ def _read_bytes(path: str, count: int) -> tuple[bytes, int]:
         _refuse(path, f"a readable file, got {error}")
 
 
-def _strict_json(path: str, text: bytes) -> dict[str, Any]:
+def strict_json(path: str, text: bytes) -> dict[str, Any]:
     """A JSON object without duplicate keys, NaN or Infinity."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -183,7 +228,7 @@ def _check_tensors(path: str, header: dict[str, Any], data_bytes: int) -> dict[s
         if not whole or len(shape) > 8 or len(span) != 2:
             _refuse(path, f"whole numbers as shape and offsets of {name[:60]!r}, got {str(entry)[:60]}")
         if math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize != span[1] - span[0]:
-            _refuse(path, f"as many bytes as the shape of {name[:60]!r} needs, got shape={shape}, data_offsets={span}")
+            _refuse(path, f"as many bytes as the shape of {name[:60]!r} needs, got {str(entry)[:120]}")
         specs[name] = TensorSpec(DTYPES[dtype], tuple(shape))
         spans.append(tuple(span))
     spans.sort()

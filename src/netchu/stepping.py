@@ -12,6 +12,9 @@ views of it.  On its way through a step a batch is
 
 from __future__ import annotations
 
+import functools
+import operator
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,11 +23,11 @@ import numpy as np
 
 from netchu import engines, losses, optimizers
 from netchu.batches import Batch, unpack_x_y_sample_weight
-from netchu.errors import UsageError, choices
-from netchu.layers.base import Layer
-from netchu.metrics import Mean, MeanMetricWrapper, Metric, accuracy_for
+from netchu.errors import UsageError
+from netchu.layers.base import Layer, unused_name
+from netchu.metrics import Mean, Metric, accuracy_for
 from netchu.metrics import get as get_metric
-from netchu.metrics import names as metric_names
+from netchu.registry import snake_case
 from netchu.tape import GradientTape, Tensor, Variable, to_array, unwrap, wrap
 
 Logs = dict[str, Any]
@@ -83,10 +86,12 @@ class Stepping(Layer):
         return self(unpack_x_y_sample_weight(data)[0], training=False)
 
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Tensor:
-        """The loss of a batch, a scalar; override it for a loss of one's own."""
-        if self.loss is None:
+        """The loss of a batch and what the layers add to it, a scalar; override it for a loss of one's own."""
+        losses = [] if self.loss is None else [self.loss(y, y_pred, sample_weight)]
+        losses += self.losses
+        if not losses:
             raise UsageError("compute_loss", expected="a loss", got="loss=None", do='Write compile(loss="...").')
-        return self.loss(y, y_pred, sample_weight)
+        return functools.reduce(operator.add, losses)
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None, loss: Tensor | None = None
@@ -110,6 +115,8 @@ class Stepping(Layer):
         metrics: Sequence[Any] | None = None,
         weighted_metrics: Sequence[Any] | None = None,
         run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
     ) -> None:
         """Choose how to train.
 
@@ -119,6 +126,8 @@ class Stepping(Layer):
             metrics: names, Metrics or functions, which ignore weights; "accuracy" is the form that fits the shapes.
             weighted_metrics: the same, weighted by sample and class weights.
             run_eagerly: compute line by line under any engine, to look inside with a debugger.
+            steps_per_execution: 1; callbacks are called at each batch.
+            jit_compile: for Keras's signature; the engine decides how a step is compiled.
 
         Raises:
             UsageError: an unknown name; the message lists the known ones.
@@ -126,11 +135,18 @@ class Stepping(Layer):
         for key, given in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
             if not isinstance(given, (list, tuple, type(None))):
                 raise UsageError("compile", expected=f"{key} as a list", got=f"{key}={given!r:.60}")
+        if steps_per_execution != 1:
+            raise UsageError("compile", expected="steps_per_execution=1", got=f"{steps_per_execution=}")
         self.optimizer = optimizers.get(optimizer)
         self._compiled_metrics = CompiledMetrics(loss, list(metrics or ()), list(weighted_metrics or ()))
         self.loss = self._compiled_metrics.loss
         self.run_eagerly = run_eagerly
         self._compiled_steps = CompiledSteps()
+
+    @property
+    def compiled(self) -> bool:
+        """Whether `compile` was called, and no layer added or taken away since."""
+        return self.optimizer is not None
 
     @property
     def metrics(self) -> list[Metric]:
@@ -142,6 +158,12 @@ class Stepping(Layer):
         """The names of the figures that `evaluate` returns, in its order."""
         return [metric.name for metric in self.metrics]
 
+    @property
+    def metrics_given(self) -> list[Any]:
+        """What `compile` was given to measure with: metrics, then weighted metrics."""
+        chosen = self._compiled_metrics
+        return [] if chosen is None else [*chosen.plain_given, *chosen.weighted_given]
+
     def reset_metrics(self) -> None:
         """Begin all metrics anew."""
         for metric in self.metrics:
@@ -152,10 +174,8 @@ class Stepping(Layer):
         named = super().state()
         names = {id(variable): name for name, variable in named.items()}
         for optimizer in self._parts(optimizers.Optimizer):
-            named["optimizer/iterations"] = optimizer.iterations
-            named["optimizer/learning_rate"] = optimizer.learning_rate
-            for i, (weight, slots) in enumerate(zip(optimizer.weights, optimizer.slots)):
-                named |= {f"optimizer/{names.get(id(weight), i)}/{name}": slot for name, slot in slots.items()}
+            prefix = unused_name("optimizer", {key.partition("/")[0]: 0 for key in named})
+            named |= {f"{prefix}/{key}": variable for key, variable in optimizer.state(names).items()}
         for i, metric in enumerate(dict.fromkeys((*self.metrics, *self._parts(Metric)))):
             named |= {f"metrics/{i}_{metric.name}/{v.name}": v for v in metric.variables}
         return named
@@ -190,7 +210,7 @@ class Stepping(Layer):
         """
         compiled, key = self._compiled_steps, (engines.current().name, mode)
         if key not in compiled.functions:
-            self._make_all(mode, batch)
+            self.make_all(mode, batch)
             compiled.variables = self.state()
             step = {"train": self.train_step, "test": self.test_step, "predict": self.predict_step}[mode]
             function, names = _on_arrays(step)
@@ -199,7 +219,11 @@ class Stepping(Layer):
             compiled.functions[key] = _on_host(function, names)
         return compiled.functions[key]
 
-    def _make_all(self, mode: str, batch: Batch) -> None:
+    def forget_compiled_steps(self) -> None:
+        """Compile anew at the next batch: something changed that is a constant of a compiled step."""
+        self._compiled_steps = CompiledSteps()
+
+    def make_all(self, mode: str, batch: Batch) -> None:
         """Make everything that a step changes before it is compiled: weights, metrics, slots."""
         x, y, _ = batch
         input_shape = (None, *np.shape(x)[1:])
@@ -251,23 +275,38 @@ class CompiledMetrics:
 
     Attributes:
         loss: None while "crossentropy" waits for shapes, or if there is none.
-        plain_given, weighted_given: the metrics as `compile` was given them.
+        plain_given, weighted_given: the metrics as `compile` was given them, those that are no names as Metrics.
         mean_loss, plain, weighted: the metrics themselves, after `build`.
 
     Raises:
-        UsageError: an unknown name, at once.
+        UsageError: an unknown name, a metric that gives no single number, or one that is given twice; at once.
     """
 
     def __init__(self, loss: Any, plain: list[Any], weighted: list[Any]) -> None:
         self._loss_by_shape = loss in ("crossentropy", "ce")
         self.loss = None if loss is None or self._loss_by_shape else losses.get(loss)
-        self.plain_given, self.weighted_given = plain, weighted
+        self.plain_given: list[str | Metric] = [m if isinstance(m, str) else get_metric(m) for m in plain]
+        self.weighted_given: list[str | Metric] = [m if isinstance(m, str) else get_metric(m) for m in weighted]
         self.mean_loss = Mean("loss")
         self.plain: list[Metric] = []
         self.weighted: list[Metric] = []
         self.built = False
-        for identifier in (*plain, *weighted):
-            metric_for(identifier, (1,), (1, 1))  # an unknown name is an error now, not in the first batch
+        given = [*self.plain_given, *self.weighted_given]
+        for metric in (metric_for(m, (1,), (1, 1)) for m in given):  # what is wrong is an error now, not in a batch
+            if not metric.scalar:
+                raise UsageError(
+                    "compile",
+                    expected="metrics that give one number each",
+                    got=f"{metric!r}",
+                    do='Choose one threshold, or an average such as F1Score(average="macro"); or use it by hand: '
+                    "metric.update_state(y, model.predict(x)).",
+                )
+        self._names = unique_names(self.plain_given, self.weighted_given)
+        objects = [(m, name) for m, name in zip(given, self._names) if not isinstance(m, str)]
+        if len({"loss", *self._names}) <= len(self._names) or len({m for m, _ in objects}) < len(objects):
+            raise UsageError("compile", expected="each metric once, under a name of its own", got=f"{given}")
+        for metric, name in objects:
+            metric.name = name
 
     @property
     def all(self) -> list[Metric]:
@@ -282,9 +321,9 @@ class CompiledMetrics:
             self.loss = losses.get(crossentropy_for(y_shape, output_shape))
         self.plain = [metric_for(identifier, y_shape, output_shape) for identifier in self.plain_given]
         self.weighted = [metric_for(identifier, y_shape, output_shape) for identifier in self.weighted_given]
-        for metric in self.weighted:
-            if metric.name in {m.name for m in self.plain}:
-                metric.name = f"weighted_{metric.name}"
+        for metric, name in zip((*self.plain, *self.weighted), self._names):
+            metric.name = name
+            metric.build(y_shape, output_shape)
         self.built = True
 
     def update(self, y: Any, y_pred: Any, sample_weight: Any, loss: Tensor | None, samples: int) -> None:
@@ -295,6 +334,28 @@ class CompiledMetrics:
             metric.update_state(y, y_pred)
         for metric in self.weighted:
             metric.update_state(y, y_pred, sample_weight)
+
+
+def unique_names(plain: list[str | Metric], weighted: list[str | Metric]) -> list[str]:
+    """The names of the figures, Keras's rule: accuracy, accuracy_1, ...; the weighted one is weighted_accuracy.
+
+    Metrics that nobody named are numbered first, in this order: auc, auc_1, weighted or not.
+    """
+    unnamed: Counter[str] = Counter()
+    seen: Counter[str] = Counter()
+
+    def numbered(name: str, so_far: Counter[str]) -> str:
+        so_far[name] += 1
+        return name if so_far[name] == 1 else f"{name}_{so_far[name] - 1}"
+
+    def own_name(metric: str | Metric) -> str:
+        if isinstance(metric, str):
+            return metric
+        return metric.name if metric.named_by_user else numbered(snake_case(type(metric).__name__), unnamed)
+
+    own = [own_name(metric) for metric in (*plain, *weighted)]
+    names = [numbered(name, seen) for name in own[: len(plain)]]
+    return names + [numbered(f"weighted_{name}" if seen[name] else name, seen) for name in own[len(plain) :]]
 
 
 def crossentropy_for(y_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> str:
@@ -315,12 +376,7 @@ def metric_for(identifier: Any, y_shape: tuple[int, ...], output_shape: tuple[in
         return get_metric(identifier)
     if identifier in ("accuracy", "acc"):
         return accuracy_for(y_shape, output_shape, identifier)
-    if identifier in ("crossentropy", "ce"):
-        return MeanMetricWrapper(losses.get_function(crossentropy_for(y_shape, output_shape)), identifier)
-    if identifier in losses.names:
-        return MeanMetricWrapper(losses.get_function(identifier), identifier)
-    if identifier not in metric_names:
-        raise UsageError(choices("metric", identifier, [*metric_names, "acc", *losses.names]))
-    metric = get_metric(identifier)
+    by_shape = identifier in ("crossentropy", "ce")
+    metric = get_metric(crossentropy_for(y_shape, output_shape) if by_shape else identifier)
     metric.name = identifier
     return metric

@@ -142,7 +142,7 @@ class Tensor:
 @functools.cache
 def _name_of(dtype: object) -> str:
     """`"float32"` for `dtype('float32')`, `tf.float32` and their like; NumPy takes 5 us to spell one."""
-    return str(dtype).rpartition(".")[2]
+    return str(getattr(dtype, "name", dtype)).rpartition(".")[2]
 
 
 class Variable(Tensor):
@@ -153,9 +153,13 @@ class Variable(Tensor):
         dtype: e.g. `"float32"`; None keeps the value's own.
         trainable: whether an open tape watches it by itself.
         name: for messages, files and summaries.
+
+    Attributes:
+        regularizer: what a layer adds to the loss for it, a function of the Variable; or None.
+        constraint: what an optimizer puts it through after each step, a function of the Tensor; or None.
     """
 
-    __slots__ = ("name", "trainable")
+    __slots__ = ("constraint", "name", "regularizer", "trainable")
 
     def __init__(
         self, value: object, dtype: str | None = None, *, trainable: bool = True, name: str = "variable"
@@ -163,6 +167,8 @@ class Variable(Tensor):
         super().__init__(value, dtype)
         self.trainable = trainable
         self.name = name
+        self.regularizer: Callable[[Tensor], Tensor] | None = None
+        self.constraint: Callable[[Tensor], Tensor] | None = None
 
     def assign(self, value: object) -> Variable:
         """Replace the value; the shape must be the same.  Raises UsageError if it is not."""

@@ -10,7 +10,8 @@ import itertools
 import math
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,43 @@ from netchu.batches import (
     unpack_x_y_sample_weight,
     weights_for_classes,
 )
-from netchu.callbacks import Callback, CallbackList, History, TerminateOnNaN
+from netchu.callbacks import BackupAndRestore, Callback, CallbackList, History, TerminateOnNaN
 from netchu.errors import DataError, UsageError
-from netchu.interruption import Interruption
+from netchu.interruption import Interruption, Terminated
 from netchu.progress import ProgressLine, checked_verbose
 from netchu.random import next_stream
+from netchu.resuming import Keeper, Position, fingerprint
 from netchu.stepping import Logs, Stepping
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one `fit` goes through.
+
+    Attributes:
+        data: the batches to learn from.
+        epochs: their numbers.
+        steps_per_epoch: batches an epoch; None for one pass through the data.
+        listeners: all callbacks.
+        history: the one among them that `fit` returns.
+        validate: `(epoch, listeners, stop)` to the figures of the validation, None if `stop()` cut it short.
+    """
+
+    data: Batches
+    epochs: range
+    steps_per_epoch: int | None
+    listeners: CallbackList
+    history: History
+    validate: Callable[[int, CallbackList, Callable[[], bool]], Logs | None]
+
+    def batches(self, begin: Position) -> Callable[[Position], Iterator[Batch]]:
+        """A function from a position to the batches from there to the end of its epoch, for a run from `begin` on."""
+        if begin.stopped:
+            return lambda at: iter(())
+        if self.steps_per_epoch is None:
+            return lambda at: self.data.epoch(at.epoch, at.step)
+        passes, steps = again_and_again(self.data, self.epochs.start, begin.updates), self.steps_per_epoch
+        return lambda at: itertools.islice(passes, steps - at.step)
 
 
 class Trainer(Stepping):
@@ -109,42 +141,47 @@ class Trainer(Stepping):
             given = held_back if validation_data is None else validation_data
             validation = self._evaluation_data(given, size if validation_batch_size is None else validation_batch_size)
 
-        def validate(epoch: int, listeners: CallbackList) -> Logs:
+        def validate(epoch: int, listeners: CallbackList, stop: Callable[[], bool]) -> Logs | None:
             every = validation_freq
             due = (epoch + 1) % every == 0 if isinstance(every, (int, np.integer)) else epoch + 1 in every
             if validation is None or not due:
                 return {}
-            figures = self._evaluate(validation, validation_steps, listeners)
-            return {f"val_{name}": value for name, value in figures.items()}
+            figures = self._evaluate(validation, validation_steps, listeners, stop)
+            return None if figures is None else {f"val_{name}": value for name, value in figures.items()}
 
         self.history = History()
         listeners = self._listeners(callbacks, verbose, epochs, steps_per_epoch or data.steps, self.history)
-        self._run_epochs(data, range(initial_epoch, epochs), steps_per_epoch, listeners, self.history, validate)
+        backup = next((c for c in listeners.callbacks if isinstance(c, BackupAndRestore)), None)
+        run = Run(data, range(initial_epoch, epochs), steps_per_epoch, listeners, self.history, validate)
+        if backup is None:
+            self._run_epochs(run)
+            return self.history
+        settings = {"shuffle": shuffle, "steps_per_epoch": steps_per_epoch, "initial_epoch": initial_epoch} | {
+            "validation_freq": validation_freq,
+            "validation_steps": validation_steps,
+        }
+        with Keeper(backup, self, data, listeners, fingerprint(self, data, validation, settings)) as keeper:
+            self._run_epochs(run, keeper)
         return self.history
 
-    def _run_epochs(
-        self,
-        data: Batches,
-        epochs: range,
-        steps_per_epoch: int | None,
-        listeners: CallbackList,
-        history: History,
-        validate: Callable[[int, CallbackList], Logs],
-    ) -> None:
-        """The loop: epochs of batches, each batch one training step."""
+    def _run_epochs(self, run: Run, keeper: Keeper | None = None) -> None:
+        """The loop: epochs of batches, each batch one training step.  A keeper, if any, saves at its safe points."""
+        listeners = run.listeners
         stops_at_nan = not any(isinstance(c, TerminateOnNaN) for c in listeners.callbacks)
-        passes = again_and_again(data, epochs.start) if steps_per_epoch else None
         kept: deque[checks.Arrays] = deque(maxlen=2)  # every Variable's array before this step, and before the last
         self.stop_training = False
-        with Interruption() as interruption:
+        with Interruption(resumable=keeper is not None) as interruption:
             listeners.on_train_begin()
-            logs: Logs = {}
-            for epoch in epochs:
-                # 1. A new epoch: figures from zero, the batches in a new order.
+            at = keeper.begin(run.epochs.start) if keeper else Position(run.epochs.start, 0, {}, 0)
+            batches_from, logs, ending, self.stop_training = run.batches(at), at.logs, False, at.stopped
+            for epoch in range(at.epoch, at.epoch + (at.step > 0) if at.stopped else run.epochs.stop):
+                # 1. A new epoch: figures from zero, the batches in a new order; or one that goes on where it was cut.
                 self.reset_metrics()
                 listeners.on_epoch_begin(epoch)
-                logs = {}
-                for step, batch in enumerate(itertools.islice(passes or data.epoch(epoch), steps_per_epoch)):
+                if keeper and at.step:
+                    keeper.restore()
+                logs = at.logs
+                for step, batch in enumerate(batches_from(at), at.step):
                     # 2. One step of learning; a step that spoils the loss is taken back.
                     listeners.on_train_batch_begin(step)
                     train = self._step_function("train", batch)
@@ -154,7 +191,11 @@ class Trainer(Stepping):
                         raise checks.take_back(self, kept, batch, f"Epoch {epoch + 1}, step {step}", logs["loss"])
                     listeners.on_train_batch_end(step, logs)
                     interruption.first_batch = False
-                    if self.stop_training or interruption.requested:
+                    at = Position(epoch, step + 1, logs, at.updates + 1, self.stop_training)
+                    ending = interruption.requested
+                    if keeper:
+                        keeper.after_step(at, ending)
+                    if self.stop_training or ending:
                         break
                 if not logs:
                     warnings.warn(OUT_OF_DATA.format(epoch=epoch), stacklevel=3)
@@ -162,13 +203,31 @@ class Trainer(Stepping):
                 if stops_at_nan and not checks.all_finite(self):  # the last step, whose loss came before it
                     raise checks.take_back(self, kept, batch, f"Epoch {epoch + 1}, step {step}", logs["loss"])
                 # 3. The figures of the epoch, with those of the validation.
-                if not interruption.requested:
-                    logs = alphabetical(logs | validate(epoch, listeners))
-                listeners.on_epoch_end(epoch, logs)
-                history.interrupted = interruption.requested
-                if self.stop_training or interruption.requested:
+                validated = None if ending else self._validated(run, at, keeper, interruption)
+                logs = alphabetical(logs | (validated or {}))
+                if not interruption.terminated:
+                    listeners.on_epoch_end(epoch, logs)
+                ending = run.history.interrupted = interruption.requested
+                at = Position(epoch + 1, 0, {}, at.updates, self.stop_training)
+                if keeper and validated is not None:
+                    keeper.after_epoch(at, ending or at.stopped or epoch + 1 == run.epochs.stop)
+                if self.stop_training or ending:
                     break
             listeners.on_train_end(logs)
+            if keeper and not ending and not interruption.terminated:
+                keeper.finish()
+        if interruption.terminated:
+            raise Terminated
+
+    def _validated(self, run: Run, at: Position, keeper: Keeper | None, interruption: Interruption) -> Logs | None:
+        """The figures of a validation; None if it was cut short, and the run saved as it was before it."""
+        if keeper is None:
+            return run.validate(at.epoch, run.listeners, lambda: False)
+        save_as_it_was = keeper.before_validation(at)
+        figures = run.validate(at.epoch, run.listeners, lambda: interruption.requested)
+        if figures is None:
+            save_as_it_was()
+        return figures
 
     def _training_data(
         self,
@@ -261,7 +320,7 @@ class Trainer(Stepping):
         check_whole(1, steps=steps)
         given = x if y is None else (x, y) if sample_weight is None else (x, y, sample_weight)
         data = self._evaluation_data(given, 32 if batch_size is None else batch_size)
-        logs = self._evaluate(data, steps, self._listeners(callbacks, verbose, 1, steps or data.steps))
+        logs = self._evaluate(data, steps, self._listeners(callbacks, verbose, 1, steps or data.steps)) or {}
         return alphabetical(logs) if return_dict else as_keras_returns(logs)
 
     def _evaluation_data(self, data: Any, batch_size: int) -> Batches:
@@ -273,12 +332,16 @@ class Trainer(Stepping):
             raise UsageError("evaluate", expected="targets", got="y=None", do="Write evaluate(x, y).")
         return self._checked_iterable(data, None)
 
-    def _evaluate(self, data: Batches, steps: int | None, listeners: CallbackList) -> Logs:
-        """The figures over the batches, in compile order."""
+    def _evaluate(
+        self, data: Batches, steps: int | None, listeners: CallbackList, stop: Callable[[], bool] = lambda: False
+    ) -> Logs | None:
+        """The figures over the batches, in compile order; None if `stop` says before the end that it is to stop."""
         self.reset_metrics()
         listeners.on_test_begin()
         logs: Logs = {}
         for step, batch in enumerate(itertools.islice(data.epoch(0), steps)):
+            if stop():
+                return None
             listeners.on_test_batch_begin(step)
             logs = self._step_function("test", batch)(batch)
             listeners.on_test_batch_end(step, alphabetical(logs))

@@ -20,6 +20,10 @@ COMMANDS = {
     "train": ("Train a classifier and save it.", "netchu train --layers 512,128 --epochs 10 --optimizer adam"),
     "evaluate": ("Tell how good a model is on test images.", "netchu evaluate netchu-model.safetensors --data sample"),
     "predict": ("Tell which digit each picture shows.", "netchu predict seven.png photos/*.jpg --json"),
+    "export": (
+        "Write a model for other programs.",
+        "netchu export netchu-model.safetensors digits.onnx --verify",
+    ),
     "info": ("Show the environment, or what is in a model file.", "netchu info netchu-model.safetensors"),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 from importlib import metadata, util
@@ -54,10 +55,10 @@ def library_version(engine: str) -> str | None:
     """The version of the library behind an engine, which has its name; None if it is not there.  Imports nothing."""
     if util.find_spec(engine) is None:
         return None
-    try:
-        return metadata.version(engine)
-    except metadata.PackageNotFoundError:
-        return "unknown"
+    for distribution in (engine, f"{engine}-cpu"):  # tensorflow-cpu: the same library, for the processor only
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return metadata.version(distribution)
+    return "unknown"
 
 
 def data_state() -> dict[str, Any]:

@@ -51,7 +51,9 @@ class Common:
     engine: Annotated[
         str | None,
         Parameter(
-            help="What computes: numpy or jax. Without it: NETCHU_ENGINE, or numpy.", metavar="NAME", show_default=False
+            help="What computes: numpy, jax or tensorflow. Without it: NETCHU_ENGINE, or numpy.",
+            metavar="NAME",
+            show_default=False,
         ),
     ] = None
     json: Annotated[bool, _switch("Print the result as JSON.")] = False

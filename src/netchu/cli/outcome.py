@@ -14,7 +14,15 @@ from collections.abc import Callable
 from typing import TextIO
 
 from netchu.cli.output import ReaderGoneError, prepare_streams, problem, silence_if_broken
-from netchu.errors import DataError, DataNotFoundError, MissingExtraError, ModelFileError, NetchuError, UsageError
+from netchu.errors import (
+    CheckpointError,
+    DataError,
+    DataNotFoundError,
+    MissingExtraError,
+    ModelFileError,
+    NetchuError,
+    UsageError,
+)
 
 OK, FAILURE, USAGE, MISSING_EXTRA, BAD_DATA, NOT_FOUND, RESUMABLE, INTERRUPTED = 0, 1, 2, 3, 65, 66, 75, 130
 
@@ -24,6 +32,7 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
     (MissingExtraError, MISSING_EXTRA),
     (DataError, BAD_DATA),
     (ModelFileError, BAD_DATA),
+    (CheckpointError, BAD_DATA),
     (DataNotFoundError, NOT_FOUND),
     (FileNotFoundError, NOT_FOUND),
 )

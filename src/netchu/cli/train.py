@@ -2,27 +2,31 @@
 
 Without flags it is what the tutorial writes with Keras: 784-512-10, rmsprop, cross-entropy, 5 epochs, batches of 128.
 Equal commands on one machine give equal files, byte for byte: the seed has a default, and the file holds no clock and
-no path.
+no path.  A run that is cut at any moment and resumed gives the same file as one that was left alone.
 
 Limits: one kind of network (Dense layers with relu, softmax at the end); Python offers the rest.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
+import os
 import re
 import sys
-import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from netchu.cli import timing
 from netchu.cli.options import DEFAULT_MODEL, DEFAULTS, Common, Data, flag
-from netchu.cli.outcome import INTERRUPTED, OK
+from netchu.cli.outcome import INTERRUPTED, OK, RESUMABLE
+from netchu.cli.outfile import check_place
 from netchu.cli.output import message, result, result_json
+from netchu.cli.runs import RunFolder, absolute_if_path, ending_by_signal, new_run_folder
 from netchu.cli.version import version
-from netchu.errors import DataNotFoundError, NetchuError, UsageError
+from netchu.errors import CheckpointError, NetchuError, UsageError
+from netchu.interruption import Terminated
 
 if TYPE_CHECKING:
     from netchu.callbacks import History
@@ -47,6 +51,8 @@ class Job:
         learning_rate: None for the optimizer's default.
         seed: 0 to 2**32 - 1.
         out: the model file.
+        checkpoint_every: steps; None for an epoch.
+        engine: None until it is known.
     """
 
     data: str | None
@@ -57,6 +63,8 @@ class Job:
     learning_rate: float | None
     seed: int
     out: str
+    checkpoint_every: int | None = None
+    engine: str | None = None
 
 
 def train(
@@ -71,18 +79,42 @@ def train(
     learning_rate: Annotated[float | None, flag("Size of the steps.", default="the optimizer's own")] = None,
     seed: Annotated[int, flag("Of all random numbers; equal runs give equal files.")] = 0,
     out: Annotated[str, flag("Where to save the model, in place of an old one.", "FILE")] = DEFAULT_MODEL,
+    run: Annotated[
+        str | None, flag("Folder of the run: settings, log, checkpoints.", "DIR", default="runs/<date-time>")
+    ] = None,
+    checkpoint_every: Annotated[
+        int | None, flag("Save a checkpoint every so many.", "STEPS", default="an epoch")
+    ] = None,
+    resume: Annotated[
+        str | None, flag("Go on with the run in a folder, as it was begun.", "DIR", default="none")
+    ] = None,
     common: Common = DEFAULTS,
 ) -> int:
     """Train, test, save and report; the exit code."""
-    job = Job(data, checked_layers(layers), epochs, batch_size, optimizer, learning_rate, seed, out)
+    job = Job(data, checked_layers(layers), epochs, batch_size, optimizer, learning_rate, seed, out, checkpoint_every)
+    if resume is not None:
+        refuse_other_flags(resume, {**vars(job), "layers": layers, "run": run})
+        folder = RunFolder(Path(resume))
+        job = job_from(folder, common)
     check_numbers(job)
-    check_out(out)
-    return run(job, common)
+    check_out(job.out)
+    if resume is None:
+        folder = new_run_folder(run)
+        job = replace(job, engine=common.use_engine(), data=absolute_if_path(data), out=os.path.abspath(out))
+        make_optimizer(job)  # an unknown name is an error before anything is written
+        folder.begin(vars(job))
+    with ending_by_signal():
+        try:
+            return run_job(replace(job, out=out if resume is None else job.out), folder, common)
+        except Terminated:
+            message(f"Stopped by a signal. To go on: netchu train --resume {folder.path}")
+            return RESUMABLE
 
 
-def run(job: Job, common: Common) -> int:
+def run_job(job: Job, folder: RunFolder, common: Common) -> int:
     """The job, step by step; the exit code."""
-    engine = common.use_engine()
+    engine = replace(common, engine=job.engine).use_engine()
+    from netchu.checkpoints import CheckpointFolder
     from netchu.cli.tools import load_data, measure
 
     # 1. Data and model.
@@ -98,7 +130,7 @@ def run(job: Job, common: Common) -> int:
     )
     # 2. Learning, then the test. Ctrl-C in either leaves a model that is worth keeping.
     before = timing.seconds()
-    history = learn(model, data, epochs, job.batch_size, common)
+    history = learn(model, data, epochs, job, folder, common)
     learnt = timing.seconds()
     try:
         figures = None if history.interrupted else measure(model, data.x_test, data.y_test)
@@ -110,10 +142,11 @@ def run(job: Job, common: Common) -> int:
     if figures is None:
         message(
             f"Interrupted in epoch {len(history.epoch)} of {epochs}, after {model.info['updates']:,} updates. "
-            f"The model as it was then is saved: {job.out}"
+            f"The model as it was then is saved: {job.out}. To go on: netchu train --resume {folder.path}"
         )
         return INTERRUPTED
     seconds = {"total": timing.seconds(), "data": loaded - began, "train": learnt - before}
+    CheckpointFolder(folder.checkpoints).prune(1)
     outcome = as_json(figures, model, data, job.out, seconds, engine)
     if common.json:
         result_json(outcome)
@@ -121,6 +154,41 @@ def run(job: Job, common: Common) -> int:
         report(outcome, figures)
         common.say(what_next(job.out))
     return OK
+
+
+# --- the run ---------------------------------------------------------------------------------------------------------
+
+
+def refuse_other_flags(resume: str, given: dict[str, Any]) -> None:
+    """Raise UsageError for flags beside --resume that the run's own settings would override."""
+    defaults = {name: p.default for name, p in inspect.signature(train).parameters.items()}
+    other = [f"--{name.replace('_', '-')}" for name, value in given.items() if value != defaults.get(name, value)]
+    if other:
+        raise UsageError(
+            "--resume",
+            expected="no other flag that says what to train",
+            got=", ".join(other),
+            do=f"The run in {resume!r} goes on with the settings it was begun with.",
+        )
+
+
+def job_from(folder: RunFolder, common: Common) -> Job:
+    """What the run in a folder was asked to do.
+
+    Raises:
+        DataNotFoundError, CheckpointError: there is no such run, or its settings cannot be read.
+        UsageError: it runs on another engine than the one asked for now.
+    """
+    settings = folder.read()
+    try:
+        job = Job(**settings)
+    except TypeError:
+        raise CheckpointError(
+            str(folder.settings), expected=f"the settings {[f.name for f in fields(Job)]}", got=f"{list(settings)}"
+        ) from None
+    if common.engine not in (None, job.engine):
+        raise UsageError("--engine", expected=f"{job.engine}, the run's own", got=f"{common.engine}")
+    return job
 
 
 # --- before training -------------------------------------------------------------------------------------------------
@@ -141,7 +209,11 @@ def checked_layers(text: str) -> list[int]:
 
 def check_numbers(job: Job) -> None:
     """Raise UsageError for a number that cannot be meant, before anything is loaded."""
-    for name, value in (("--epochs", job.epochs), ("--batch-size", job.batch_size)):
+    for name, value in (
+        ("--epochs", job.epochs),
+        ("--batch-size", job.batch_size),
+        ("--checkpoint-every", job.checkpoint_every),
+    ):
         if value is not None and value < 1:
             raise UsageError(name, expected="a whole number from 1", got=f"{value}")
     rate = job.learning_rate
@@ -160,22 +232,7 @@ def check_out(out: str) -> None:
     """Raise now what would otherwise be found out after the training: no such folder, or none to write to."""
     if not out.endswith(".safetensors"):
         raise UsageError("--out", expected="a name ending in .safetensors", got=f"{out!r}")
-    if Path(out).is_dir():
-        raise UsageError("--out", expected="the name of a file", got=f"the folder {out!r}")
-    folder = Path(out).parent
-    if not folder.is_dir():
-        raise DataNotFoundError(
-            "--out",
-            expected="a name in a folder that exists",
-            got=f"{out!r}",
-            do=f"Make the folder first: {str(folder)!r}.",
-        )
-    try:
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise NetchuError(
-            "--out", expected="a folder that can be written to", got=f"{str(folder)!r}: {error.strerror}"
-        ) from None
+    check_place("--out", out)
 
 
 def make_optimizer(job: Job) -> Optimizer:
@@ -205,14 +262,17 @@ def make_model(job: Job, optimizer: Optimizer, data: Dataset) -> Sequential:
 # --- training and after ----------------------------------------------------------------------------------------------
 
 
-def learn(model: Sequential, data: Dataset, epochs: int, batch_size: int, common: Common) -> History:
-    """Fit, with the progress on standard error."""
+def learn(model: Sequential, data: Dataset, epochs: int, job: Job, folder: RunFolder, common: Common) -> History:
+    """Fit, with the progress on standard error, the log and the checkpoints in the run's folder."""
+    from netchu.callbacks import BackupAndRestore, RunLog
     from netchu.cli.tools import as_input
     from netchu.progress import ProgressLine
 
     progress = ProgressLine(0 if common.quiet else 1, stream=sys.stderr)
+    log = RunLog(folder.path, about={"data": {"name": data.name, "sha256": data.sha256}})
+    backup = BackupAndRestore(folder.checkpoints, job.checkpoint_every or "epoch", delete_checkpoint=False)
     x = as_input(model, data.x_train)
-    return model.fit(x, data.y_train, batch_size=batch_size, epochs=epochs, callbacks=[progress])
+    return model.fit(x, data.y_train, batch_size=job.batch_size, epochs=epochs, callbacks=[progress, log, backup])
 
 
 def about(job: Job, data: Dataset, model: Sequential, history: History, figures: Figures | None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
     netchu.set_engine("jax")      or   NETCHU_ENGINE=jax   or   netchu train --engine jax
 
 `xp` holds the current engine's functions, the closed list in `base.py`; every operation above this floor is written
-with `xp.exp(x)`, `x @ w` and the like.  Reading order: `base.py` (the contract), `numpy.py`, `jax.py`.
+with `xp.exp(x)`, `x @ w` and the like.  Reading order: `base.py` (the contract), `numpy.py`, `jax.py`, `tensorflow.py`.
 
 A heavy library is imported only when its engine is asked for.  The engine belongs to the process, like Keras's
 backend: set it before building a model.
@@ -25,7 +25,11 @@ xp: Any = SimpleNamespace()
 """The current engine's functions: `xp.exp`, `xp.matmul`, ...; filled by `set_engine`."""
 
 # name -> (module, class, the library it needs)
-_KNOWN = {"numpy": ("netchu.engines.numpy", "NumpyEngine", "numpy"), "jax": ("netchu.engines.jax", "JaxEngine", "jax")}
+_KNOWN = {
+    "jax": ("netchu.engines.jax", "JaxEngine", "jax"),
+    "numpy": ("netchu.engines.numpy", "NumpyEngine", "numpy"),
+    "tensorflow": ("netchu.engines.tensorflow", "TensorFlowEngine", "tensorflow"),
+}
 _loaded: dict[str, Engine] = {}
 _current: Engine
 
@@ -47,7 +51,7 @@ def set_engine(name: str) -> Engine:
     """Let the engine `name` compute everything from now on, and return it.
 
     Args:
-        name: `"numpy"` (eager, always there) or `"jax"` (compiled, `pip install 'netchu[jax]'`).
+        name: `"numpy"` (eager, always there), `"jax"` or `"tensorflow"` (compiled, `pip install 'netchu[jax]'`).
 
     Raises:
         UsageError: no engine of that name.

@@ -29,7 +29,12 @@ STANDARD_FUNCTIONS = """
 
 # What learning needs beside the standard; every engine writes these itself.
 EXTRA_FUNCTIONS = {
+    "add_patches": "add_patches(p, height, width, strides, dilation): the transpose of `patches`: zeros (batch, "
+    "height, width, channels), each window of p added where it came from",
     "erf": "erf(x): the error function, elementwise",
+    "pad": "pad(x, widths, value=0.0): with ((before, after), ...) elements of `value` added along each axis",
+    "patches": "patches(x, window, strides, dilation): the windows (kh, kw) that lie wholly inside x (batch, height, "
+    "width, channels), as (batch, rows, columns, kh, kw, channels)",
     "random_normal": "random_normal(seed, stream, step, shape): float32 standard normal, a pure function of all four",
     "random_uniform": "random_uniform(seed, stream, step, shape): float32 in [0, 1), a pure function of all four",
     "scatter_add": "scatter_add(size, positions, values): zeros (size,), each value added at its position; "
@@ -94,8 +99,11 @@ class Engine:
         """How many threads one large product uses: two counts give different last bits, so runs record it."""
         raise NotImplementedError
 
-    def fix_threads(self) -> None:
-        """Keep that count for the rest of the process, whatever else changes it."""
+    def fix_threads(self, count: int | None = None) -> None:
+        """Use `count` threads, or as many as now, for the rest of the process, whatever else changes it.
+
+        An engine whose count cannot be changed keeps its own.
+        """
 
     def version(self) -> str:
         """The library's version, for the record."""

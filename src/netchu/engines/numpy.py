@@ -10,6 +10,8 @@ import numpy as np
 
 from netchu.engines.base import DTYPES, STANDARD_FUNCTIONS, Array, Boxed, Engine, Shape
 
+Pair = tuple[int, int]
+
 
 def generator(seed: int, stream: int, step: int) -> np.random.Generator:
     """A fresh generator whose numbers depend on nothing but (seed, stream, step); takes about 15 us to make."""
@@ -33,6 +35,33 @@ def scatter_add(size: int, positions: np.ndarray, values: np.ndarray) -> np.ndar
     return result
 
 
+def patches(x: np.ndarray, window: Pair, strides: Pair, dilation: Pair, writeable: bool = False) -> np.ndarray:
+    """The windows as a view of x: (batch, rows, columns, kh, kw, channels); nothing is copied yet."""
+    reach = tuple((n - 1) * d + 1 for n, d in zip(window, dilation))
+    views = np.lib.stride_tricks.sliding_window_view(x, reach, axis=(1, 2), writeable=writeable)
+    chosen = views[:, :: strides[0], :: strides[1], :, :: dilation[0], :: dilation[1]]
+    return np.moveaxis(chosen, 3, 5)
+
+
+def add_patches(p: np.ndarray, height: int, width: int, strides: Pair, dilation: Pair) -> np.ndarray:
+    """Zeros (batch, height, width, channels) with each window added where it came from."""
+    batch, _, _, kh, kw, channels = p.shape
+    x = np.zeros((batch, height, width, channels), dtype=p.dtype)
+    views = patches(x, (kh, kw), strides, dilation, writeable=True)
+    if strides[0] >= kh * dilation[0] and strides[1] >= kw * dilation[1]:  # no two windows share an element
+        views[...] = p
+        return x
+    for i in range(kh):
+        for j in range(kw):
+            views[:, :, :, i, j] += p[:, :, :, i, j]  # one place of all windows: here too no element comes twice
+    return x
+
+
+def pad(x: np.ndarray, widths: tuple[Pair, ...], value: float = 0.0) -> np.ndarray:
+    """x with `widths` elements of `value` before and after along each axis."""
+    return np.pad(x, widths, constant_values=value)
+
+
 def top_k(x: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k largest along the last axis, equal values in order of their index (as argmax and TensorFlow do)."""
     indices = np.argsort(-x, axis=-1, kind="stable")[..., :k]
@@ -44,6 +73,9 @@ def erf(x: np.ndarray) -> np.ndarray:
     return np.array([math.erf(v) for v in x.ravel().tolist()], dtype=x.dtype).reshape(x.shape)
 
 
+EXTRAS = (add_patches, erf, pad, patches, random_normal, random_uniform, scatter_add, top_k)
+
+
 class NumpyEngine(Engine):
     """Arrays are `numpy.ndarray`; `compile` returns the step as it is."""
 
@@ -51,7 +83,7 @@ class NumpyEngine(Engine):
 
     def __init__(self) -> None:
         self.functions = {name: getattr(np, name) for name in (*STANDARD_FUNCTIONS, *DTYPES)}
-        self.functions |= {f.__name__: f for f in (random_uniform, random_normal, scatter_add, top_k, erf)}
+        self.functions |= {f.__name__: f for f in EXTRAS}
 
     def asarray(self, value: object, dtype: str | None = None) -> Array:
         """See `Engine.asarray`."""
@@ -83,11 +115,11 @@ class NumpyEngine(Engine):
 
         return max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
 
-    def fix_threads(self) -> None:
+    def fix_threads(self, count: int | None = None) -> None:
         """See `Engine.fix_threads`."""
         from threadpoolctl import threadpool_limits
 
-        threadpool_limits(self.threads(), user_api="blas")
+        threadpool_limits(count or self.threads(), user_api="blas")
 
     def version(self) -> str:
         """NumPy's version."""

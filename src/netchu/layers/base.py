@@ -14,7 +14,7 @@ stands in is built.  Shapes are tuples with None for the batch: (None, 784).
 from __future__ import annotations
 
 import inspect
-import re
+import threading
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,11 +22,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from netchu import initializers, ops
+from netchu import constraints, initializers, ops, regularizers
 from netchu.engines.base import DTYPES
 from netchu.errors import ShapeError, UsageError
 from netchu.random import Stream
-from netchu.registry import Configurable
+from netchu.registry import Configurable, checked_name, snake_case
 from netchu.tape import Tensor, Variable
 
 BatchShape: TypeAlias = tuple[int | None, ...]
@@ -46,9 +46,14 @@ def shapes_only() -> Iterator[None]:
         _shapes_only.reset(token)
 
 
-def snake_case(name: str) -> str:
-    """`LeakyReLU` -> `leaky_relu`: how a layer is named when nobody names it."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+class _Calls(threading.local):
+    """How many layers' calls are open in this thread, one within the other, and how many of those layers are frozen."""
+
+    open = 0
+    frozen = 0
+
+
+_calls = _Calls()
 
 
 class Layer(Configurable):
@@ -58,27 +63,34 @@ class Layer(Configurable):
         name: unique in a model; made from the class name if None.
         trainable: whether training changes its weights.
         dtype: of its weights and of its input, which is cast to it; None is float32.
+        activity_regularizer: what its output adds to the loss, a function of the output, divided by the batch; or None.
 
     Attributes:
         built: whether the weights exist.
     """
 
     def __init__(
-        self, *, name: str | None = None, trainable: bool = True, dtype: str | None = None, **unknown: Any
+        self,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+        activity_regularizer: Any = None,
+        **unknown: Any,
     ) -> None:
         self.refuse_unknown(unknown)
-        if name is not None and not (isinstance(name, str) and name.isprintable() and 0 < len(name) <= 100):
-            raise UsageError("Layer", expected="a printable name of 1 to 100 letters", got=f"name={name!r:.60}")
-        if name is not None and "/" in name:  # files write layer/weight
+        if name is not None and "/" in checked_name("Layer", name):  # files write layer/weight
             raise UsageError("Layer", expected="a printable name without '/'", got=f"name={name!r}")
         if dtype is not None and dtype not in DTYPES:
             raise UsageError("Layer", expected=f"dtype among {DTYPES}", got=f"dtype={dtype!r:.60}")
         self.named_by_user = name is not None
         self.name = name or snake_case(type(self).__name__)
-        self.trainable = trainable
+        self._trainable = trainable
         self.dtype = dtype or "float32"
+        self.activity_regularizer = regularizers.get(activity_regularizer)
         self.built = False
         self._own_weights: list[Variable] = []
+        self._added_losses: list[Tensor] = []
 
     # --- what a subclass defines -------------------------------------------------------------------------------------
 
@@ -108,6 +120,8 @@ class Layer(Configurable):
         dtype: str | None = None,
         trainable: bool = True,
         name: str = "weight",
+        regularizer: Any = None,
+        constraint: Any = None,
     ) -> Variable:
         """Make a Variable that belongs to the layer.
 
@@ -117,6 +131,8 @@ class Layer(Configurable):
             dtype: the layer's if None.
             trainable: whether training changes it.
             name: unique in the layer.
+            regularizer: what its size adds to the loss; a name, a Regularizer or a function of the weight.
+            constraint: what it is put through after each step; a name, a Constraint or a function of the weight.
         """
         dtype = dtype or self.dtype
         if _shapes_only.get():
@@ -124,8 +140,14 @@ class Layer(Configurable):
             variable.array = np.broadcast_to(np.zeros((), dtype), shape)  # one number, seen as often as the shape says
         else:
             variable = Variable(initializers.get(initializer)(shape, dtype), trainable=trainable, name=name)
+        variable.regularizer = regularizers.get(regularizer)
+        variable.constraint = constraints.get(constraint)
         self._own_weights.append(variable)
         return variable
+
+    def add_loss(self, loss: Tensor) -> None:
+        """Add a scalar, computed in `call`, to what training makes small."""
+        self._added_losses.append(ops.convert_to_tensor(loss))
 
     # --- what a caller uses ------------------------------------------------------------------------------------------
 
@@ -140,7 +162,38 @@ class Layer(Configurable):
         if x.dtype != self.dtype:
             x = ops.cast(x, self.dtype)
         self.ensure_built((None, *x.shape[1:]))
-        return self.call(x, training=training) if self.takes_training() else self.call(x)  # type: ignore[call-arg]
+        if not _calls.open:
+            self.forget_losses()
+        frozen = not self.trainable
+        _calls.open += 1
+        _calls.frozen += frozen
+        try:
+            y = self.call(x, training=training) if self.takes_training() else self.call(x)  # type: ignore[call-arg]
+        finally:
+            _calls.open -= 1
+            _calls.frozen -= frozen
+        if self.activity_regularizer is not None:
+            self.add_loss(self.activity_regularizer(y) / y.shape[0])  # a mean over samples, as the loss is
+        return y
+
+    @staticmethod
+    def is_frozen() -> bool:
+        """Within a call: whether this layer, or one that holds it, has `trainable = False`."""
+        return _calls.frozen > 0
+
+    def forget_losses(self) -> None:
+        """Drop what `add_loss` was given, here and in the layers it holds: the outermost call begins with none."""
+        self._added_losses.clear()
+        for layer in self.sublayers:
+            layer.forget_losses()
+
+    @property
+    def losses(self) -> list[Tensor]:
+        """What its last call, and then the regularizers of its trainable weights, add to the loss; scalars."""
+        return [*self._called_losses(), *(w.regularizer(w) for w in self.trainable_weights if w.regularizer)]
+
+    def _called_losses(self) -> list[Tensor]:
+        return [*self._added_losses, *(loss for layer in self.sublayers for loss in layer._called_losses())]
 
     def ensure_built(self, input_shape: BatchShape) -> None:
         """Call `build` once."""
@@ -172,6 +225,17 @@ class Layer(Configurable):
         return list(found.values())
 
     @property
+    def trainable(self) -> bool:
+        """Whether training changes its weights; set, it holds for the layers inside, too."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        for layer in self.sublayers:
+            layer.trainable = value
+
+    @property
     def sublayers(self) -> list[Layer]:
         """The layers among its attributes."""
         return self._parts(Layer)
@@ -201,9 +265,19 @@ class Layer(Configurable):
         return [w for w in self.weights if id(w) not in trainable]
 
     @property
+    def variables(self) -> list[Variable]:
+        """The same as `weights`; `state()` has random steps, slots and metrics, too."""
+        return self.weights
+
+    @property
     def trainable_variables(self) -> list[Variable]:
         """The same as `trainable_weights`: what gradients are taken for."""
         return self.trainable_weights
+
+    @property
+    def non_trainable_variables(self) -> list[Variable]:
+        """The same as `non_trainable_weights`."""
+        return self.non_trainable_weights
 
     def state(self) -> dict[str, Variable]:
         """Every Variable of the layer by name: its weights, and the steps of its random streams."""
@@ -214,6 +288,10 @@ class Layer(Configurable):
             prefix = unused_name(layer.name, {key.partition("/")[0]: 0 for key in named})
             named |= {f"{prefix}/{key}": variable for key, variable in layer.state().items()}
         return named
+
+    def streams(self) -> list[Stream]:
+        """The random streams of the layer, then those of the layers it holds."""
+        return [*self._parts(Stream), *(stream for layer in self.sublayers for stream in layer.streams())]
 
     def get_weights(self) -> list[np.ndarray]:
         """The values of the weights, as NumPy arrays of one's own."""
@@ -244,7 +322,7 @@ class Layer(Configurable):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON values."""
         config = super().get_config()
-        for key, default in (("trainable", True), ("dtype", "float32")):
+        for key, default in (("trainable", True), ("dtype", "float32"), ("activity_regularizer", None)):
             if config.get(key) == default:
                 config.pop(key)
         return config

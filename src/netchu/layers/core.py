@@ -4,13 +4,83 @@ from __future__ import annotations
 
 from typing import Any
 
-from netchu import activations, initializers
+from netchu import activations, constraints, initializers, regularizers
 from netchu.errors import ShapeError, UsageError
 from netchu.layers.base import MAX_AXES, BatchShape, Layer, check_axis, positive_integer
-from netchu.tape import Tensor
+from netchu.tape import Tensor, Variable
 
 
-class Dense(Layer):
+class KernelLayer(Layer):
+    """Base of the layers that put their input to a kernel: bias, activation, and what keeps the weights in bounds.
+
+    Args:
+        activation: a name or a function; None for none.
+        use_bias: whether to add a bias, one number for each output.
+        kernel_initializer: first values of the kernel, a name or an Initializer.
+        bias_initializer: first values of the bias.
+        kernel_regularizer: what the size of the kernel adds to the loss, a name or a Regularizer.
+        bias_regularizer: the same of the bias.
+        kernel_constraint: what the kernel is put through after each step, a name or a Constraint.
+        bias_constraint: the same of the bias.
+        name, trainable, dtype, activity_regularizer: see `Layer`.
+    """
+
+    def __init__(
+        self,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(**settings)
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
+
+    def add_kernel_and_bias(self, shape: tuple[int, ...], outputs: int) -> None:
+        """Make `kernel`, of `shape`, and `bias` (outputs,), or None for it."""
+        self.kernel = self.add_weight(
+            shape,
+            self.kernel_initializer,
+            name="kernel",
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.bias = self.add_bias(outputs)
+
+    def add_bias(self, outputs: int) -> Variable | None:
+        """A bias (outputs,), or None if the layer has none."""
+        if not self.use_bias:
+            return None
+        return self.add_weight(
+            (outputs,),
+            self.bias_initializer,
+            name="bias",
+            regularizer=self.bias_regularizer,
+            constraint=self.bias_constraint,
+        )
+
+    def biased_and_activated(self, y: Tensor) -> Tensor:
+        """activation(y + bias)."""
+        return self.activation(y if self.bias is None else y + self.bias)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments; no activation is written as None."""
+        config = super().get_config()
+        return config | {"activation": None if self.activation is activations.linear else config["activation"]}
+
+
+class Dense(KernelLayer):
     """A fully connected layer: each output is a weighted sum of all inputs, through an activation.
 
         y = activation(x @ kernel + bias)
@@ -21,9 +91,7 @@ class Dense(Layer):
         units: how many outputs, a positive integer.
         activation: a name or a function; None for none.
         use_bias: whether to add the bias.
-        kernel_initializer: first values of the kernel, a name or an Initializer.
-        bias_initializer: first values of the bias.
-        name, trainable, dtype: see `Layer`.
+        **settings: initializers, regularizers and constraints of kernel and bias; see `KernelLayer`.
 
     Raises:
         UsageError: units that are no positive integer, or an unknown name.
@@ -36,21 +104,9 @@ class Dense(Layer):
         (2, 3)
     """
 
-    def __init__(
-        self,
-        units: int,
-        activation: Any = None,
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        **settings: Any,
-    ) -> None:
-        super().__init__(**settings)
+    def __init__(self, units: int, activation: Any = None, use_bias: bool = True, **settings: Any) -> None:
+        super().__init__(activation, use_bias, **settings)
         self.units = positive_integer("Dense", "units", units)
-        self.activation = activations.get(activation)
-        self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
 
     def build(self, input_shape: BatchShape) -> None:
         """Make kernel and bias for inputs (None, ..., in)."""
@@ -62,25 +118,16 @@ class Dense(Layer):
                 got=f"input_shape={input_shape}",
                 do="Put Flatten() or Reshape() before it.",
             )
-        self.kernel = self.add_weight((width, self.units), self.kernel_initializer, name="kernel")
-        self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias") if self.use_bias else None
+        self.add_kernel_and_bias((width, self.units), self.units)
 
     def call(self, x: Tensor) -> Tensor:
         """y = activation(x @ kernel + bias)."""
         check_axis(self, self.kernel.shape[0], x.shape)
-        y = x @ self.kernel
-        if self.bias is not None:
-            y = y + self.bias
-        return self.activation(y)
+        return self.biased_and_activated(x @ self.kernel)
 
     def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
         """(None, ..., in) -> (None, ..., units)."""
         return (*input_shape[:-1], self.units)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments; no activation is written as None."""
-        config = super().get_config()
-        return config | {"activation": None if self.activation is activations.linear else config["activation"]}
 
 
 class Activation(Layer):

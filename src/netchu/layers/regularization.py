@@ -1,23 +1,45 @@
-"""Layers that act in training only, so that a network does not lean on single numbers: Dropout."""
+"""Layers that act in training only, so that a network does not lean on single numbers: dropout and noise.
+
+All draws are a pure function of (seed, stream, step), see `netchu.random`.  Outside training each layer here is the
+identity; the shape stays.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from netchu import ops
-from netchu.engines import xp
+from netchu.engines import Array, Shape, xp
 from netchu.errors import UsageError
 from netchu.layers.base import BatchShape, Layer
+from netchu.layers.shaping import check_images
+from netchu.ops.convolution import check_data_format
 from netchu.random import Stream
+from netchu.regularizers import L1L2
 from netchu.tape import Tensor
 
+# Klambauer, Unterthiner, Mayr, Hochreiter, "Self-Normalizing Neural Networks" (2017): what selu comes to far below 0.
+SELU_FLOOR = -1.6732632423543772 * 1.0507009873554805
 
-class Dropout(Layer):
+
+class _Random(Layer):
+    """A layer with draws of its own, that keeps the shape."""
+
+    def __init__(self, seed: int | None, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.seed = seed
+        self.stream = Stream(seed)
+
+    def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
+        """Unchanged."""
+        return input_shape
+
+
+class Dropout(_Random):
     """Sets a share of the numbers to 0 in each training step and scales the rest by 1 / (1 - rate).
 
         y = x * kept / (1 - rate),  kept = 1 with probability 1 - rate, else 0;   outside training y = x
-
-    The draws are a pure function of (seed, stream, step), see `netchu.random`.
 
     Args:
         rate: the share that is dropped, 0 <= rate < 1.
@@ -36,21 +58,177 @@ class Dropout(Layer):
     def __init__(
         self, rate: float, noise_shape: tuple[int | None, ...] | None = None, seed: int | None = None, **settings: Any
     ) -> None:
-        super().__init__(**settings)
-        if not 0 <= rate < 1:
-            raise UsageError("Dropout", expected="0 <= rate < 1, the share dropped", got=f"rate={rate}")
-        self.rate, self.seed = rate, seed
+        super().__init__(seed, **settings)
+        self.rate = _share(type(self).__name__, rate)
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
-        self.stream = Stream(seed)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """Dropped and scaled in training, else x itself."""
         if not training or self.rate == 0:
             return x
+        return x * ops.convert_to_tensor(self.draw_kept(x) / (1 - self.rate))
+
+    def draw_kept(self, x: Tensor) -> Array:
+        """1 where a number stays, 0 where it is dropped; of the shape of `x`, or of length 1 along shared axes."""
         shape = x.shape if self.noise_shape is None else tuple(n or m for n, m in zip(self.noise_shape, x.shape))
-        kept = xp.astype(self.stream.uniform(shape) >= self.rate, x.array.dtype)
+        return _kept(self.stream, self.rate, shape, x)
+
+
+class SpatialDropout2D(_Random):
+    """Dropout of whole channels of images: neighbouring pixels are so alike that single ones hide nothing.
+
+    Shapes: x and y (batch, height, width, channels).
+
+    Args:
+        rate: the share of the channels that is dropped, 0 <= rate < 1.
+        data_format: None or `"channels_last"`.
+        seed: of one's own; None takes the program's.
+        name, trainable, dtype: see `Layer`.
+
+    Raises:
+        UsageError: a rate outside [0, 1).
+        ShapeError: an input that is no batch of images.
+
+    References:
+        Tompson, Goroshin, Jain, LeCun, Bregler, "Efficient Object Localization Using Convolutional Networks" (2015).
+    """
+
+    def __init__(self, rate: float, data_format: str | None = None, seed: int | None = None, **settings: Any) -> None:
+        super().__init__(seed, **settings)
+        self.rate = _share("SpatialDropout2D", rate)
+        self.data_format = check_data_format("SpatialDropout2D", data_format)
+
+    def build(self, input_shape: BatchShape) -> None:
+        """Check that the input is images."""
+        check_images(self, input_shape)
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        """Dropped and scaled in training, else x itself."""
+        if not training or self.rate == 0:
+            return x
+        kept = _kept(self.stream, self.rate, (x.shape[0], 1, 1, x.shape[3]), x)
         return x * ops.convert_to_tensor(kept / (1 - self.rate))
+
+
+class AlphaDropout(Dropout):
+    """Dropout for networks of `selu`: what is dropped takes the floor of selu, and mean and variance stay.
+
+        y = a * (x * kept + floor * (1 - kept)) + b
+        floor = -1.758,  a = 1 / sqrt((1 - rate) * (1 + rate * floor ** 2)),  b = -a * floor * rate
+
+    Args:
+        rate: the share that is dropped, 0 <= rate < 1.
+        noise_shape: as for `Dropout`.
+        seed: of one's own; None takes the program's.
+        name, trainable, dtype: see `Layer`.
+
+    Raises:
+        UsageError: a rate outside [0, 1).
+
+    References:
+        Klambauer, Unterthiner, Mayr, Hochreiter, "Self-Normalizing Neural Networks" (2017).
+    """
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        """Dropped in training, else x itself."""
+        if not training or self.rate == 0:
+            return x
+        kept = ops.convert_to_tensor(self.draw_kept(x))
+        a = 1 / math.sqrt((1 - self.rate) * (1 + self.rate * SELU_FLOOR**2))
+        return a * (x * kept + SELU_FLOOR * (1 - kept)) - a * SELU_FLOOR * self.rate
+
+
+class GaussianNoise(_Random):
+    """Adds noise in training: `y = x + stddev * n`, n standard normal.
+
+    Args:
+        stddev: of the noise, 0 to 1.
+        seed: of one's own; None takes the program's.
+        name, trainable, dtype: see `Layer`.
+
+    Raises:
+        UsageError: a stddev outside [0, 1].
+    """
+
+    def __init__(self, stddev: float, seed: int | None = None, **settings: Any) -> None:
+        super().__init__(seed, **settings)
+        if not 0 <= stddev <= 1:
+            raise UsageError("GaussianNoise", expected="stddev from 0 to 1", got=f"stddev={stddev!r:.60}")
+        self.stddev = stddev
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        """With noise in training, else x itself."""
+        if not training or self.stddev == 0:
+            return x
+        return x + self.stddev * ops.convert_to_tensor(xp.astype(self.stream.normal(x.shape), x.array.dtype))
+
+
+class GaussianDropout(_Random):
+    """Multiplies by noise in training: `y = x * (1 + sqrt(rate / (1 - rate)) * n)`, n standard normal.
+
+    Mean and variance of the factor are those of `Dropout` at the same rate.
+
+    Args:
+        rate: 0 <= rate < 1.
+        seed: of one's own; None takes the program's.
+        name, trainable, dtype: see `Layer`.
+
+    Raises:
+        UsageError: a rate outside [0, 1).
+
+    References:
+        Srivastava et al. (2014), section 10; see `Dropout`.
+    """
+
+    def __init__(self, rate: float, seed: int | None = None, **settings: Any) -> None:
+        super().__init__(seed, **settings)
+        self.rate = _share("GaussianDropout", rate)
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        """With noise in training, else x itself."""
+        if not training or self.rate == 0:
+            return x
+        n = xp.astype(self.stream.normal(x.shape), x.array.dtype)
+        return x * ops.convert_to_tensor(1 + math.sqrt(self.rate / (1 - self.rate)) * n)
+
+
+class ActivityRegularization(Layer):
+    """Passes its input on, and adds its size to the loss: `(l1 * sum(|x|) + l2 * sum(x * x)) / batch`.
+
+    Args:
+        l1: factor of the absolute values, >= 0.
+        l2: factor of the squares, >= 0.
+        name, trainable, dtype: see `Layer`.
+
+    Raises:
+        UsageError: a factor below 0.
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **settings: Any) -> None:
+        super().__init__(activity_regularizer=L1L2(l1, l2), **settings)
+        self.l1, self.l2 = l1, l2
+
+    def call(self, x: Tensor) -> Tensor:
+        """The input itself."""
+        return x
 
     def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
         """Unchanged."""
         return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        config = super().get_config()
+        config.pop("activity_regularizer")  # it follows from the two factors
+        return config
+
+
+def _kept(stream: Stream, rate: float, shape: Shape, x: Tensor) -> Array:
+    """1 with probability 1 - rate, else 0, of `shape` and of the type of `x`."""
+    return xp.astype(stream.uniform(shape) >= rate, x.array.dtype)
+
+
+def _share(where: str, rate: Any) -> float:
+    if not 0 <= rate < 1:
+        raise UsageError(where, expected="0 <= rate < 1, the share dropped", got=f"rate={rate}")
+    return rate  # type: ignore[no-any-return]

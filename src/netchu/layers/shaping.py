@@ -1,4 +1,7 @@
-"""Layers without weights that change the shape or the scale: Flatten, Reshape, Rescaling."""
+"""Layers without weights that change the shape or the scale: Flatten, Reshape, Permute, ZeroPadding2D, Rescaling.
+
+Also what all layers over images (batch, height, width, channels) check and work out: `check_images`, `images_after`.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import numpy as np
 from netchu import ops
 from netchu.errors import ShapeError, UsageError
 from netchu.layers.base import MAX_AXES, BatchShape, Layer
+from netchu.ops.convolution import Pair, check_data_format, pair, windows_along
 from netchu.tape import Tensor
 
 
@@ -65,6 +69,114 @@ class Reshape(Layer):
                 got=f"target_shape={self.target_shape} for input {input_shape}",
             )
         return resolved
+
+
+class Permute(Layer):
+    """The axes of a sample in another order.
+
+    Args:
+        dims: where each axis comes from, counted from 1: (2, 1) exchanges the two axes of a sample.
+        name, trainable, dtype: see `Layer`.
+
+    Raises:
+        UsageError: dims that do not name each axis once.
+        ShapeError: an input with another number of axes.
+    """
+
+    def __init__(self, dims: tuple[int, ...], **settings: Any) -> None:
+        super().__init__(**settings)
+        self.dims = tuple(dims)
+        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            raise UsageError("Permute", expected="each axis once, counted from 1", got=f"dims={dims!r:.60}")
+
+    def call(self, x: Tensor) -> Tensor:
+        """The axes of each sample in the order `dims`."""
+        self.compute_output_shape(x.shape)
+        return ops.transpose(x, (0, *self.dims))
+
+    def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
+        """(None, a, b) -> (None, b, a) for dims (2, 1)."""
+        if len(input_shape) != len(self.dims) + 1:
+            raise ShapeError(
+                f"layer '{self.name}' (Permute)",
+                expected=f"{len(self.dims)} axes in a sample, as dims={self.dims} has",
+                got=f"input_shape={(None, *input_shape[1:])}",
+            )
+        return (None, *(input_shape[axis] for axis in self.dims))
+
+
+def check_images(layer: Layer, input_shape: BatchShape) -> int:
+    """How many channels images of `input_shape` have; ShapeError, naming the layer, if they are no images."""
+    channels = input_shape[-1] if len(input_shape) == 4 else None
+    if channels is None:
+        grey = len(input_shape) == 3
+        raise ShapeError(
+            f"layer '{layer.name}' ({type(layer).__name__})",
+            expected="images (batch, height, width, channels)",
+            got=f"input_shape={(None, *input_shape[1:])}",
+            do=f"Put Reshape(({input_shape[1]}, {input_shape[2]}, 1)) before it, or write x[..., None]."
+            if grey
+            else "",
+        )
+    return channels
+
+
+def images_after(
+    layer: Layer, input_shape: BatchShape, size: Pair, strides: Pair, padding: str, dilation: Pair = (1, 1)
+) -> tuple[int | None, int | None]:
+    """How many windows of `size` there are, (rows, columns); ShapeError, naming the layer, if not even one fits."""
+    rows, columns = (
+        None if length is None else windows_along(length, window, stride, apart, padding)[0]
+        for length, window, stride, apart in zip(input_shape[1:3], size, strides, dilation)
+    )
+    if any(count is not None and count < 1 for count in (rows, columns)):
+        raise ShapeError(
+            f"layer '{layer.name}' ({type(layer).__name__})",
+            expected=f"images of at least one window of {size}"
+            + (f" with dilation {dilation}" if max(dilation) > 1 else ""),
+            got=f"input_shape={(None, *input_shape[1:])}",
+            do='Leave out a pooling layer before it, use a smaller window, or padding="same".',
+        )
+    return rows, columns
+
+
+class ZeroPadding2D(Layer):
+    """Zeros around each image: (batch, height, width, channels) -> (batch, top + height + bottom, ..., channels).
+
+    Args:
+        padding: one number for all four edges; (rows, columns), each added on both sides; or
+            ((top, bottom), (left, right)).
+        data_format: None or `"channels_last"`.
+        name, trainable, dtype: see `Layer`.
+
+    Raises:
+        UsageError: padding that is none of the three.
+        ShapeError: an input that is no image.
+    """
+
+    def __init__(self, padding: Any = (1, 1), data_format: str | None = None, **settings: Any) -> None:
+        super().__init__(**settings)
+        both = (padding, padding) if isinstance(padding, int) else padding
+        if not isinstance(both, (tuple, list)) or len(both) != 2:
+            raise UsageError("ZeroPadding2D", expected="a number or two entries", got=f"padding={padding!r:.60}")
+        self.padding = tuple(pair("ZeroPadding2D", "padding", edges, least=0) for edges in both)
+        self.data_format = check_data_format("ZeroPadding2D", data_format)
+
+    def build(self, input_shape: BatchShape) -> None:
+        """Check that the input is images."""
+        check_images(self, input_shape)
+
+    def call(self, x: Tensor) -> Tensor:
+        """Each image with its border."""
+        return ops.pad(x, ((0, 0), *self.padding, (0, 0)))
+
+    def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
+        """(None, height, width, channels) -> (None, top + height + bottom, left + width + right, channels)."""
+        channels = check_images(self, input_shape)
+        height, width = (
+            None if n is None else before + n + after for n, (before, after) in zip(input_shape[1:3], self.padding)
+        )
+        return (None, height, width, channels)
 
 
 def _are_numbers(value: Any) -> bool:

@@ -1,11 +1,12 @@
 """Every operation, with the names and signatures of `keras.ops`: its value and, right under it, its derivatives.
 
 Reading order: `arithmetic.py` (a column of formulas), `reductions.py`, `shapes.py`, `activations.py`,
-`crossentropy.py`; `creation.py` holds what no gradient flows through.  An operation takes Tensors, arrays of the
-engine, NumPy arrays, lists or numbers, and returns a Tensor.  `netchu.gradcheck` proves the derivatives;
-CONTRIBUTING.md says how to add one.
+`crossentropy.py`, `convolution.py`, `image.py`; `creation.py` holds what no gradient flows through.  An operation
+takes Tensors, arrays of the engine, NumPy arrays, lists or numbers, and returns a Tensor.  `netchu.gradcheck` proves
+the derivatives; CONTRIBUTING.md says how to add one.
 """
 
+from netchu.ops import image
 from netchu.ops.activations import (
     celu,
     elu,
@@ -75,6 +76,7 @@ from netchu.ops.arithmetic import (
     tanh,
     where,
 )
+from netchu.ops.convolution import average_pool, conv, depthwise_conv, max_pool, pad
 from netchu.ops.creation import (
     arange,
     convert_to_numpy,
@@ -122,6 +124,7 @@ __all__ = [
     "arange",
     "argmax",
     "argmin",
+    "average_pool",
     "binary_crossentropy",
     "broadcast_to",
     "cast",
@@ -129,9 +132,11 @@ __all__ = [
     "celu",
     "clip",
     "concatenate",
+    "conv",
     "convert_to_numpy",
     "convert_to_tensor",
     "cos",
+    "depthwise_conv",
     "divide",
     "elu",
     "equal",
@@ -151,6 +156,7 @@ __all__ = [
     "hard_silu",
     "hard_swish",
     "hard_tanh",
+    "image",
     "in_top_k",
     "is_tensor",
     "isfinite",
@@ -168,6 +174,7 @@ __all__ = [
     "logsumexp",
     "matmul",
     "max",
+    "max_pool",
     "maximum",
     "mean",
     "min",
@@ -179,6 +186,7 @@ __all__ = [
     "one_hot",
     "ones",
     "ones_like",
+    "pad",
     "power",
     "prod",
     "ravel",

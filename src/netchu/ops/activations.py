@@ -251,7 +251,7 @@ def _sparsemax(x: Array) -> Result:
     count = xp.astype(xp.arange(1, n + 1), x.dtype)
     # The support is the longest head of the sorted row whose elements lie above the head's own threshold.
     below_one = xp.astype(xp.arange(n)[:, None] <= xp.arange(n)[None, :], x.dtype)  # (n, n), sums every head
-    heads = sorted_x @ below_one
+    heads = xp.squeeze(xp.expand_dims(sorted_x, axis=-2) @ below_one, axis=-2)  # (..., n)
     inside = xp.astype(1 + count * sorted_x > heads, x.dtype)
     support = xp.sum(inside, axis=-1, keepdims=True)
     tau = (xp.sum(sorted_x * inside, axis=-1, keepdims=True) - 1) / support

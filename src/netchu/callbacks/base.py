@@ -1,4 +1,4 @@
-"""Callbacks: code of one's own at each turn of the training loop, with Keras's hooks.
+"""The hooks of the training loop, the list that hands them on, and the two plainest callbacks.
 
     class Stop(callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
@@ -11,13 +11,13 @@ Batches and epochs count from 0.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from netchu.errors import TrainingError, UsageError
+from netchu.errors import UsageError
 
 Logs: TypeAlias = dict[str, Any] | None
+State: TypeAlias = dict[str, Any]
 
 
 class Callback:
@@ -38,6 +38,17 @@ class Callback:
     def set_params(self, params: dict[str, Any]) -> None:
         """Called first, with the parameters of the run."""
         self.params = params
+
+    def get_state(self) -> State:
+        """What a checkpoint keeps of this callback: JSON values and NumPy arrays, in dictionaries and lists.
+
+        A callback whose decisions or files depend on the epochs before gives here all that `set_state` needs to go on
+        exactly from there.
+        """
+        return {}
+
+    def set_state(self, state: State) -> None:
+        """Go on from what `get_state` gave; called after `on_train_begin`, on a callback made with equal arguments."""
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Before the first epoch of `fit`."""
@@ -91,7 +102,10 @@ class Callback:
 
 
 class CallbackList(Callback):
-    """Hands every hook on to a list of callbacks, in order."""
+    """Hands every hook on to a list of callbacks, in order; each hook gets one copy of `logs`, which they share.
+
+    As in Keras, a callback is always given a dictionary, an empty one where there are no figures.
+    """
 
     def __init__(self, callbacks: Sequence[Callback], model: Any, params: dict[str, Any]) -> None:
         self.callbacks = list(callbacks)
@@ -111,8 +125,10 @@ class CallbackList(Callback):
             return object.__getattribute__(self, name)
 
         def each(*arguments: Any) -> None:
+            numbers = [argument for argument in arguments if isinstance(argument, int)]
+            logs = dict(arguments[-1]) if len(arguments) > len(numbers) and arguments[-1] else {}
             for callback in self.callbacks:
-                getattr(callback, name)(*arguments)
+                getattr(callback, name)(*numbers, logs)
 
         return each
 
@@ -137,6 +153,15 @@ class History(Callback):
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
 
+    def get_state(self) -> State:
+        """The figures and epochs so far."""
+        return {"history": {name: list(values) for name, values in self.history.items()}, "epoch": list(self.epoch)}
+
+    def set_state(self, state: State) -> None:
+        """Put the epochs before the cut in front."""
+        self.history = {name: list(values) for name, values in state["history"].items()}
+        self.epoch = list(state["epoch"])
+
     def __repr__(self) -> str:
         last = ", ".join(f"{name}={values[-1]:.4g}" for name, values in self.history.items())
         return f"<History of {len(self.epoch)} epochs: {last}>"
@@ -145,34 +170,41 @@ class History(Callback):
 class LambdaCallback(Callback):
     """Hooks given as functions: `LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, logs))`.
 
+    Args:
+        on_epoch_begin: function `(epoch, logs)`.
+        on_epoch_end: function `(epoch, logs)`.
+        on_train_begin: function `(logs)`.
+        on_train_end: function `(logs)`.
+        on_train_batch_begin: function `(batch, logs)`.
+        on_train_batch_end: function `(batch, logs)`.
+        **kwargs: any other hook of `Callback` by its name.
+
     Raises:
         UsageError: a name that is no hook.
     """
 
-    def __init__(self, **hooks: Any) -> None:
+    def __init__(
+        self,
+        on_epoch_begin: Callable[..., Any] | None = None,
+        on_epoch_end: Callable[..., Any] | None = None,
+        on_train_begin: Callable[..., Any] | None = None,
+        on_train_end: Callable[..., Any] | None = None,
+        on_train_batch_begin: Callable[..., Any] | None = None,
+        on_train_batch_end: Callable[..., Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        hooks = {
+            "on_epoch_begin": on_epoch_begin,
+            "on_epoch_end": on_epoch_end,
+            "on_train_begin": on_train_begin,
+            "on_train_end": on_train_end,
+            "on_train_batch_begin": on_train_batch_begin,
+            "on_train_batch_end": on_train_batch_end,
+            **kwargs,
+        }
         for name, function in hooks.items():
             if not name.startswith("on_") or not hasattr(Callback, name):
                 known = [n for n in dir(Callback) if n.startswith("on_")]
                 raise UsageError("LambdaCallback", expected=f"hooks among {known}", got=f"{name}=...")
             if function is not None:
                 setattr(self, name, function)
-
-
-class TerminateOnNaN(Callback):
-    """Stops training, instead of raising TrainingError, when the loss is NaN or infinite.
-
-    Args:
-        raise_error: raise TrainingError after all, from the callback.
-    """
-
-    def __init__(self, raise_error: bool = False) -> None:
-        self.raise_error = raise_error
-
-    def on_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """Look at the loss."""
-        loss = (logs or {}).get("loss")
-        if loss is not None and not math.isfinite(loss):
-            if self.raise_error:
-                raise TrainingError(f"batch {batch}", expected="a finite loss", got=f"loss={loss}")
-            print(f"Batch {batch}: Invalid loss, terminating training")
-            self.model.stop_training = True

@@ -1,0 +1,148 @@
+"""Changing the learning rate from epoch to epoch: by a function, or when the training gets no better.
+
+Both put the learning rate that the epoch was trained with into `logs`, so History has a `learning_rate`.  A rate that
+follows a schedule within the epoch belongs to the optimizer: `netchu.optimizers.schedules`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from netchu.callbacks.base import Callback, Logs, State
+from netchu.callbacks.monitoring import Monitor
+from netchu.errors import UsageError
+
+
+class LearningRateScheduler(Callback):
+    """Sets the learning rate at the beginning of each epoch.
+
+    Args:
+        schedule: `(epoch, learning_rate) -> learning_rate`, or `(epoch) -> learning_rate`; epochs count from 0.
+        verbose: 1 prints each new learning rate.
+
+    Raises:
+        UsageError: a schedule that cannot be called so; in the epoch, one that gives no float.
+    """
+
+    def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
+        if not callable(schedule):
+            raise UsageError(
+                "LearningRateScheduler", expected="a function (epoch, learning_rate)", got=f"schedule={schedule!r:.60}"
+            )
+        self.schedule, self.verbose = schedule, verbose
+        self._takes_rate = _takes_two(schedule)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Ask the schedule."""
+        optimizer = self.model.optimizer
+        rate = self.schedule(epoch, float(optimizer.learning_rate)) if self._takes_rate else self.schedule(epoch)
+        if not isinstance(rate, (float, np.float32, np.float64)):
+            raise UsageError(f"The output of the `schedule` function should be a float. Got: {rate}")
+        optimizer.learning_rate = rate
+        if self.verbose > 0:
+            print(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.", flush=True)
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Note the learning rate."""
+        if logs is not None:
+            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+
+
+def _takes_two(schedule: Callable[..., Any]) -> bool:
+    """Whether it can be called with two arguments; functions written in C may not tell and count as yes."""
+    try:
+        inspect.signature(schedule).bind(0, 0.0)
+    except TypeError:
+        return False
+    except ValueError:
+        return True
+    return True
+
+
+class ReduceLROnPlateau(Monitor):
+    """Lowers the learning rate, `new = max(old * factor, min_lr)`, when a figure has not got better for some epochs.
+
+    Args:
+        monitor: the figure to watch.
+        factor: < 1.
+        patience: how many epochs in a row may be no better.
+        verbose: 1 prints each new learning rate.
+        mode: "min", "max", or "auto" to ask the metric.
+        min_delta: the least change that counts as better.
+        cooldown: how many epochs after lowering are not counted.
+        min_lr: the least learning rate.
+
+    Raises:
+        UsageError: factor >= 1.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.1,
+        patience: int = 10,
+        verbose: int = 0,
+        mode: str = "auto",
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta=min_delta)
+        if factor >= 1.0:
+            raise UsageError(f"ReduceLROnPlateau does not support a factor >= 1.0. Received factor={factor}")
+        self.factor, self.patience, self.verbose = factor, patience, verbose
+        self.cooldown, self.min_lr = cooldown, min_lr
+        self.wait = self.cooldown_counter = 0
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Forget the fit before."""
+        self.best = None
+        self.wait = self.cooldown_counter = 0
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Note the learning rate of this epoch, look at the figure, and lower the rate of the next."""
+        logs = {} if logs is None else logs
+        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+        current = self.watched(
+            logs,
+            f"Learning rate reduction is conditioned on metric `{self.monitor}` which is not available. "
+            f"Available metrics are: {','.join(logs)}.",
+        )
+        if current is None:
+            return
+        if self.in_cooldown():
+            self.cooldown_counter -= 1
+            self.wait = 0
+        if self.improves(current, self.best):
+            self.best, self.wait = float(current), 0
+        elif not self.in_cooldown():
+            self.wait += 1
+            if self.wait >= self.patience and self._reduce(epoch):
+                self.cooldown_counter, self.wait = self.cooldown, 0
+
+    def in_cooldown(self) -> bool:
+        """Whether epochs are not counted now."""
+        return self.cooldown_counter > 0
+
+    def _reduce(self, epoch: int) -> bool:
+        """Lower the learning rate, unless it is at its least."""
+        old = float(self.model.optimizer.learning_rate)
+        if old <= np.float32(self.min_lr):
+            return False
+        new = max(old * self.factor, self.min_lr)
+        self.model.optimizer.learning_rate = new
+        if self.verbose > 0:
+            print(f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {new}.", flush=True)
+        return True
+
+    def get_state(self) -> State:
+        """The best value and the counters; the learning rate itself is the optimizer's."""
+        return {"best": self.best, "wait": self.wait, "cooldown_counter": self.cooldown_counter}
+
+    def set_state(self, state: State) -> None:
+        """Go on counting."""
+        vars(self).update(state)

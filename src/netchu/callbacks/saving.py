@@ -1,0 +1,177 @@
+"""Saving the model while it trains: after each epoch, after so many batches, or whenever it got better."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from netchu.callbacks.base import Logs, State
+from netchu.callbacks.monitoring import Monitor
+from netchu.errors import ModelFileError, UsageError
+
+MODEL_ENDINGS = (".safetensors", ".keras")
+WEIGHTS_ENDING = ".weights.h5"
+
+
+class ModelCheckpoint(Monitor):
+    """Saves the model, or its weights, as training goes on.
+
+        ModelCheckpoint("{epoch:02d}-{val_loss:.2f}.safetensors", save_best_only=True, verbose=1)
+
+    A model that cannot be saved (disk full, weights that are NaN) is a RuntimeWarning that names the file, and training
+    goes on; it does not count as the best, so the next better one is saved again.  The old file stays whole: files are
+    written atomically.
+
+    Args:
+        filepath: of the file; `{epoch}` and, with `save_freq` in batches, `{batch}` (both from 1) and any figure are
+            filled in.  It ends in `.safetensors` (netchu's own) or `.keras`; with `save_weights_only` in `.weights.h5`.
+        monitor: the figure that says which model is the best.
+        verbose: 1 prints what it does.
+        save_best_only: save only a model that is better than all before.
+        save_weights_only: save the weights alone.
+        mode: "min", "max", or "auto" to ask the metric.
+        save_freq: "epoch", or a number of batches; figures in the midst of an epoch are means of its batches so far.
+        initial_value_threshold: only a model better than this is the first best.
+
+    Attributes:
+        best: the figure of the best model that was saved.
+
+    Raises:
+        UsageError: another ending or `save_freq`; a folder in the way, or one that cannot be written; a name in
+            `filepath` that is no figure.
+    """
+
+    def __init__(
+        self,
+        filepath: str | PathLike[str],
+        monitor: str = "val_loss",
+        verbose: int = 0,
+        save_best_only: bool = False,
+        save_weights_only: bool = False,
+        mode: str = "auto",
+        save_freq: str | int = "epoch",
+        initial_value_threshold: float | None = None,
+    ) -> None:
+        super().__init__(monitor, mode, initial_value_threshold)
+        self.filepath, self.verbose = os.fspath(filepath), verbose
+        self.save_best_only, self.save_weights_only = save_best_only, save_weights_only
+        self.save_freq = save_freq
+        self._epoch = 0
+        self._batches_since_saving = 0
+        if save_freq != "epoch" and (not isinstance(save_freq, int) or isinstance(save_freq, bool) or save_freq < 1):
+            raise UsageError(
+                f"Unrecognized save_freq: {save_freq}. Expected save_freq are 'epoch' or integer values >= 1"
+            )
+        if save_weights_only and not self.filepath.endswith(WEIGHTS_ENDING):
+            raise UsageError(
+                "When using `save_weights_only=True` in `ModelCheckpoint`, the filepath provided must end in "
+                f"`{WEIGHTS_ENDING}` (Keras weights format). Received: filepath={self.filepath}"
+            )
+        if not save_weights_only and not self.filepath.endswith(MODEL_ENDINGS):
+            raise UsageError(
+                "The filepath provided must end in `.safetensors` (netchu's model format) or `.keras` (Keras model "
+                f"format). Received: filepath={self.filepath}"
+            )
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Find out now what could not be written later."""
+        if os.path.isdir(self.filepath):
+            raise UsageError(
+                "Please specify a non-directory filepath for ModelCheckpoint. Filepath used is an existing directory: "
+                f"{self.filepath}"
+            )
+        wanted = Path(self.filepath.partition("{")[0] + "_").absolute().parent
+        folder = next(path for path in (wanted, *wanted.parents) if path.exists())
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise UsageError("ModelCheckpoint", expected="a folder that can be written", got=f"{str(folder)!r}")
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Note the epoch."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Save, if it is time for it."""
+        if isinstance(self.save_freq, int):
+            self._batches_since_saving += 1
+            if self._batches_since_saving >= self.save_freq:
+                self._batches_since_saving = 0
+                self._save_if_wanted(self._epoch, {"batch": batch + 1, **(logs or {})})
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Save, if it is time for it."""
+        if self.save_freq == "epoch":
+            self._save_if_wanted(epoch, logs or {})
+
+    def get_state(self) -> State:
+        """The best value, and the batches since the last saving."""
+        return {"best": self.best, "batches_since_saving": self._batches_since_saving}
+
+    def set_state(self, state: State) -> None:
+        """Go on from there."""
+        self.best, self._batches_since_saving = state["best"], state["batches_since_saving"]
+
+    def _save_if_wanted(self, epoch: int, logs: dict[str, Any]) -> None:
+        path = self._path(epoch, logs)
+        if not self.save_best_only:
+            self._say(epoch, f"saving model to {path}")
+            self._save(epoch, path)
+            return
+        current = self._watched_scalar(logs)
+        if current is None:
+            self._save(epoch, path)
+            return
+        best = "None" if self.best is None else f"{self.best:.5f}"
+        if not self.improves(current, self.best):
+            self._say(epoch, f"{self.monitor} did not improve from {best}")
+            return
+        self._say(epoch, f"{self.monitor} improved from {best} to {current:.5f}, saving model to {path}")
+        if self._save(epoch, path):
+            self.best = current
+
+    def _path(self, epoch: int, logs: dict[str, Any]) -> str:
+        try:
+            return self.filepath.format(epoch=epoch + 1, **logs)
+        except KeyError as error:
+            raise UsageError(
+                f'Failed to format this callback filepath: "{self.filepath}". Reason: {error}. Known: epoch, '
+                f"{', '.join(logs)}"
+            ) from None
+
+    def _watched_scalar(self, logs: dict[str, Any]) -> float | None:
+        """The figure that decides; None, with a warning, if there is none to decide by: then every model is saved."""
+        current = self.watched(logs, f"Can save best model only with {self.monitor} available.")
+        if np.ndim(current) > 0:
+            warnings.warn(
+                f"Can save best model only when `monitor` is a scalar value. Received: {current}. "
+                "Falling back to `save_best_only=False`.",
+                stacklevel=2,
+            )
+            return None
+        return None if current is None else float(current)
+
+    def _save(self, epoch: int, path: str) -> bool:
+        """Whether the model was saved."""
+        try:
+            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+            if self.save_weights_only:
+                self.model.save_weights(path)
+            else:
+                self.model.save(path)
+        except (OSError, ModelFileError) as error:
+            warnings.warn(
+                f"Epoch {epoch + 1}: the model was not saved to {path}, training goes on: {error}",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+            return False
+        self._say(epoch, f"finished saving model to {path}")
+        return True
+
+    def _say(self, epoch: int, words: str) -> None:
+        if self.verbose > 0:
+            print(f"\nEpoch {epoch + 1}: {words}", flush=True)

@@ -1,0 +1,126 @@
+"""Constraints: what a weight is put through after each step of an optimizer, with Keras's names and formulas.
+
+    layers.Dense(512, kernel_constraint="non_neg")        # or constraints.MaxNorm(3)
+
+A constraint is a function of a weight that gives the weight that is allowed.  `norm` is the Euclidean norm along
+`axis`: with axis 0 of a kernel (in, units), that of the weights into each unit; with (0, 1, 2) of a kernel
+(kh, kw, in, filters), that of each filter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from netchu import ops
+from netchu.errors import UsageError
+from netchu.registry import Configurable, Registry
+from netchu.tape import Tensor
+
+EPSILON = 1e-7  # keeps a quotient finite for weights of 0, as in Keras
+
+Axis = int | Sequence[int]
+
+
+class Constraint(Configurable):
+    """Base: a subclass defines `__call__(w)`, the allowed weight, of the shape of w."""
+
+    def __call__(self, w: Any) -> Tensor:
+        """The allowed weight."""
+        raise NotImplementedError
+
+
+def _norm(w: Any, axis: Axis) -> Tensor:
+    along = axis if isinstance(axis, int) else tuple(axis)
+    return ops.sqrt(ops.sum(ops.square(w), axis=along, keepdims=True))
+
+
+class MaxNorm(Constraint):
+    """At most a norm of `max_value`: `w * clip(norm, 0, max_value) / (norm + 1e-7)`.
+
+    Args:
+        max_value: greatest norm, > 0.
+        axis: along which the norm is taken.
+
+    References:
+        Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout: A Simple Way to Prevent Neural Networks
+        from Overfitting" (2014), section 5.1.
+    """
+
+    def __init__(self, max_value: float = 2, axis: Axis = 0) -> None:
+        if not max_value > 0:
+            raise UsageError("MaxNorm", expected="max_value > 0", got=f"max_value={max_value!r}")
+        self.max_value, self.axis = max_value, axis
+
+    def __call__(self, w: Any) -> Tensor:
+        """See `MaxNorm`."""
+        norm = _norm(w, self.axis)
+        return ops.convert_to_tensor(w * (ops.clip(norm, 0, self.max_value) / (norm + EPSILON)))
+
+
+class NonNeg(Constraint):
+    """Nothing below 0: `max(w, 0)`."""
+
+    def __call__(self, w: Any) -> Tensor:
+        """See `NonNeg`."""
+        return ops.maximum(w, 0.0)
+
+
+class UnitNorm(Constraint):
+    """A norm of 1: `w / (norm + 1e-7)`.
+
+    Args:
+        axis: along which the norm is taken.
+    """
+
+    def __init__(self, axis: Axis = 0) -> None:
+        self.axis = axis
+
+    def __call__(self, w: Any) -> Tensor:
+        """See `UnitNorm`."""
+        return ops.convert_to_tensor(w / (_norm(w, self.axis) + EPSILON))
+
+
+class MinMaxNorm(Constraint):
+    """A norm from `min_value` to `max_value`: `w * (rate * clip(norm) + (1 - rate) * norm) / (norm + 1e-7)`.
+
+    Args:
+        min_value: least norm.
+        max_value: greatest norm.
+        rate: 1 brings the norm into the bounds at once, less only part of the way, 0 to 1.
+        axis: along which the norm is taken.
+    """
+
+    def __init__(self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Axis = 0) -> None:
+        if not 0 <= min_value <= max_value:
+            raise UsageError("MinMaxNorm", expected="0 <= min_value <= max_value", got=f"{min_value=}, {max_value=}")
+        if not 0 <= rate <= 1:
+            raise UsageError("MinMaxNorm", expected="rate from 0 to 1", got=f"{rate=}")
+        self.min_value, self.max_value, self.rate, self.axis = min_value, max_value, rate, axis
+
+    def __call__(self, w: Any) -> Tensor:
+        """See `MinMaxNorm`."""
+        norm = _norm(w, self.axis)
+        wanted = self.rate * ops.clip(norm, self.min_value, self.max_value) + (1 - self.rate) * norm
+        return ops.convert_to_tensor(w * (wanted / (norm + EPSILON)))
+
+
+# Keras's short names: `constraints.max_norm(3)`.
+max_norm, min_max_norm, non_neg, unit_norm = MaxNorm, MinMaxNorm, NonNeg, UnitNorm
+
+_registry: Registry[Constraint] = Registry(
+    "constraint", {"max_norm": MaxNorm, "min_max_norm": MinMaxNorm, "non_neg": NonNeg, "unit_norm": UnitNorm}
+)
+names = list(_registry.table)
+
+
+def get(identifier: Any) -> Any:
+    """The constraint for a name, a class, a configuration, a function of the weight, or the object; None stays None.
+
+    Raises:
+        UsageError: an unknown name; the message lists the known ones.
+    """
+    return _registry.get(identifier)
+
+
+known = frozenset(_registry.table.values())

@@ -1,0 +1,316 @@
+"""Keras's files: `.keras`, a whole model, and `.weights.h5`, its weights; read without trust, and written.
+
+    model.save("digits.keras")                         # real Keras loads it, and trains on from where netchu stopped
+    model = load_model("digits.keras")                 # whoever of the two wrote it
+    model.save_weights("digits.weights.h5");  model.load_weights("digits.weights.h5")
+
+A `.keras` file is a zip archive of three members: `metadata.json`; `config.json`, the settings of the layers and of
+`compile`; and `model.weights.h5`, an HDF5 file of arrays, the same as a `.weights.h5` file:
+
+    layers/<class>[_<number>]/vars/<number>            the weights of a layer; the class as in `dense`, `p_re_lu`
+    layers/sequential/layers/...                       those of a Sequential within the model
+    optimizer/vars/<number>                            iterations, learning rate (if no schedule), slots
+
+No library is needed for either, and none that a hostile file could mislead: see docs/decisions/0004-keras-files.md.
+
+Limits: Sequential models of layers that both know, in float32 or float64; files of Keras 3.  Metrics, losses,
+optimizers and layers of one's own are not written.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from os import PathLike, fspath
+from typing import Any
+
+import numpy as np
+
+from netchu import losses, metrics, optimizers
+from netchu.errors import ModelFileError, UsageError
+from netchu.files import write_atomically
+from netchu.interop.archive import open_archive, write_archive
+from netchu.interop.keras_config import layer_from_keras, layer_to_keras, object_from_keras, object_to_keras
+from netchu.interop.read_hdf5 import ArrayPlace, UnreadableError, find_arrays, read_array
+from netchu.interop.write_hdf5 import write_hdf5
+from netchu.layers.base import unused_name
+from netchu.models import MAX_LAYERS, UNFIT, Sequential, count_layers, empty_model
+from netchu.registry import to_json
+from netchu.saving import MAX_FILE_BYTES, read_bytes, strict_json
+from netchu.tape import Variable
+
+__all__ = ["load_model", "load_weights", "save_model", "save_weights"]
+
+KERAS_VERSION = "3.15.1"  # whose files these are
+WEIGHTS = "model.weights.h5"
+MEMBERS = {"metadata.json": 1 << 20, "config.json": 4 << 20, WEIGHTS: MAX_FILE_BYTES}  # and their greatest sizes
+MAX_SLOTS = 8  # of one weight
+
+# In what order Keras writes slots: all weights' slots of one group, weight by weight, then the next group.
+SLOT_GROUPS: dict[type, tuple[tuple[str, ...], ...]] = {
+    optimizers.Adam: (("momentum", "velocity"), ("velocity_hat",)),
+    optimizers.AdamW: (("momentum", "velocity"), ("velocity_hat",)),
+    optimizers.RMSprop: (("velocity",), ("momentum",), ("average",)),
+}
+
+
+# --- where things lie ------------------------------------------------------------------------------------------------
+
+
+def group_name(class_name: str) -> str:
+    """`MaxPooling2D` -> `max_pooling2d`, `PReLU` -> `p_re_lu`: what Keras calls a layer's group."""
+    return re.sub(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", class_name).lower()
+
+
+def weight_paths(model: Sequential, prefix: str = "") -> tuple[set[str], dict[str, Variable]]:
+    """The paths of all groups in a weights file of the model, and the weights by path."""
+    groups = {f"{prefix}vars", f"{prefix}layers"}
+    weights: dict[str, Variable] = {}
+    taken: set[str] = set()
+    for layer in model.layers:
+        taken.add(name := unused_name(group_name(type(layer).__name__), taken))
+        path = f"{prefix}layers/{name}"
+        groups |= {path, f"{path}/vars"}
+        if isinstance(layer, Sequential):
+            inner_groups, inner_weights = weight_paths(layer, f"{path}/")
+            groups |= inner_groups
+            weights |= inner_weights
+            continue
+        in_order = sorted(layer.weights, key=lambda w: not w.trainable)  # those that are trained first, as in Keras
+        weights |= {f"{path}/vars/{i}": weight for i, weight in enumerate(in_order)}
+    return groups, weights
+
+
+def optimizer_paths(optimizer: optimizers.Optimizer) -> dict[str, Variable]:
+    """An optimizer's Variables by path, in Keras's order; those of its slots are missing as long as it is not built."""
+    state = optimizer.state()
+    first = [state[name] for name in ("iterations", "learning_rate") if name in state]
+    accumulators = (("gradient_accumulator",),) if optimizer.gradient_accumulation_steps else ()
+    groups = (*accumulators, *SLOT_GROUPS.get(type(optimizer), (optimizer.slot_names,)))
+    slots = [
+        of_weight[name] for group in groups for of_weight in optimizer.slots for name in group if name in of_weight
+    ]
+    in_order = [*first, *slots, *optimizer.shared_slots.values()]
+    return {f"optimizer/vars/{i}": variable for i, variable in enumerate(in_order)}
+
+
+# --- write -----------------------------------------------------------------------------------------------------------
+
+
+def save_model(model: Sequential, filepath: str | PathLike[str]) -> None:
+    """Write a `.keras` file, atomically; equal models give equal files, for no time is written into it.
+
+    Raises:
+        UsageError: a layer, or a setting of one, that Keras does not have.
+        ModelFileError: weights with NaN or infinity.
+        OSError: the file cannot be written; an old one stays.
+    """
+    config = layer_to_keras(model) | {"compile_config": _compile_to_keras(model)}
+    about = {"keras_version": KERAS_VERSION, "date_saved": "1980-01-01@00:00:00", "netchu": model.info}
+    members = {
+        "metadata.json": json.dumps(about, sort_keys=True, allow_nan=False).encode(),
+        "config.json": json.dumps(config, allow_nan=False).encode(),
+        WEIGHTS: _weights_file(model, fspath(filepath), with_optimizer=bool(config["compile_config"])),
+    }
+    write_atomically(filepath, write_archive(members))
+
+
+def save_weights(model: Sequential, filepath: str | PathLike[str]) -> None:
+    """Write a `.weights.h5` file, atomically: the weights, and the optimizer's state if the model is compiled.
+
+    Raises:
+        UsageError: the model is not built, or the name has another ending.
+        ModelFileError: weights with NaN or infinity.
+        OSError: the file cannot be written; an old one stays.
+    """
+    _check_weights_file("save_weights", model, filepath)
+    write_atomically(filepath, _weights_file(model, fspath(filepath), with_optimizer=model.optimizer is not None))
+
+
+def _check_weights_file(where: str, model: Sequential, filepath: str | PathLike[str]) -> None:
+    if not str(filepath).endswith(".weights.h5"):
+        raise UsageError(where, expected="a name ending in .weights.h5", got=f"filepath={str(filepath)!r}")
+    if not model.built:
+        raise UsageError(where, expected="a built model", got="built=False", do="Call build() or fit().")
+
+
+def _weights_file(model: Sequential, shown: str, with_optimizer: bool) -> bytes:
+    groups, variables = weight_paths(model)
+    if with_optimizer and model.optimizer is not None:
+        optimizer = model.optimizer
+        if not optimizer.weights and optimizers.is_known(optimizer):  # Keras, too, wants slots before the first step
+            optimizer = optimizers.get(to_json(optimizer))
+            optimizer.build(model.trainable_weights)
+        groups, variables = groups | {"optimizer", "optimizer/vars"}, variables | optimizer_paths(optimizer)
+    arrays = {path: variable.numpy() for path, variable in variables.items()}
+    for path, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ModelFileError(f"{shown}: expected finite weights to save, got NaN or infinity in {path!r}.")
+    tree: dict[str, Any] = {}
+    for path in (*sorted(groups), *arrays):
+        *parents, name = path.split("/")
+        place = tree
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[name] = arrays[path] if path in arrays else place.get(name, {})
+    return write_hdf5(tree)
+
+
+def _compile_to_keras(model: Sequential) -> dict[str, Any]:
+    """What `compile` was given, where Keras knows it by name; nothing for an optimizer or a loss of one's own."""
+    settings = model._compile_config()
+    if settings is None:
+        return {}
+    plain, weighted = (
+        [object_to_keras(metric, "keras.metrics") for metric in settings[key]]
+        for key in ("metrics", "weighted_metrics")
+    )
+    return {
+        "optimizer": object_to_keras(settings["optimizer"], "keras.optimizers"),
+        "loss": object_to_keras(settings["loss"], "keras.losses"),
+        "loss_weights": None,
+        "metrics": plain or None,
+        "weighted_metrics": weighted or None,
+        "run_eagerly": model.run_eagerly,
+        "steps_per_execution": 1,
+        "jit_compile": "auto",
+    }
+
+
+# --- read ------------------------------------------------------------------------------------------------------------
+
+
+def load_model(
+    filepath: str | PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
+) -> Sequential:
+    """Read a `.keras` file, which Keras or netchu wrote.
+
+    Nothing in the file is executed or looked up; only netchu's own layers, and classes given here, are made.
+
+    Args:
+        filepath: of the model.
+        custom_objects: class name -> class, for layers of one's own, without layers inside them.
+        compile: whether to compile it as it was, with the optimizer's state.
+
+    Raises:
+        DataNotFoundError: no such file.
+        ModelFileError: it is no such file, is damaged, uses what netchu does not have, or its arrays do not fit its
+            layers; found out before anything of its size is allocated.
+    """
+    shown = fspath(filepath)
+    data, _ = read_bytes(shown, MAX_FILE_BYTES + 1)
+    with _refusing(shown):
+        members = open_archive(data, MEMBERS)
+        about = strict_json(f"{shown}, metadata.json", members["metadata.json"].read())
+        config = strict_json(f"{shown}, config.json", members["config.json"].read())
+        if not str(about.get("keras_version")).startswith("3."):
+            raise UnreadableError(f"a file of Keras {str(about.get('keras_version'))[:20]!r}, not of Keras 3")
+        if count_layers(config.get("config")) > MAX_LAYERS:
+            raise UnreadableError(f"a model of more than {MAX_LAYERS} layers")
+        entry = layer_from_keras(config, custom_objects)
+        if entry["class_name"] != "Sequential":
+            raise UnreadableError(f"a {entry['class_name']} that is no Sequential")
+    model = empty_model(entry["config"], custom_objects, shown)
+    with _refusing(shown, "Load it without its compile settings: load_model(..., compile=False)."):
+        compiled = compile and _compile_from_keras(model, config.get("compile_config"))
+    with _refusing(shown):
+        most = 8 * MAX_SLOTS * model.count_params() + (1 << 23)  # slots and headers included
+        if members[WEIGHTS].size > most:
+            raise UnreadableError(f"{members[WEIGHTS].size} bytes of weights for layers that need far fewer")
+        _restore(model, members[WEIGHTS].read(), with_optimizer=compiled)
+        if isinstance(about.get("netchu"), dict):
+            model.info = about["netchu"]
+    return model
+
+
+def load_weights(model: Sequential, filepath: str | PathLike[str]) -> None:
+    """Read the weights of a `.weights.h5` file into a model of the same layers; an optimizer's state in it is left out.
+
+    Raises:
+        UsageError: the model is not built, or the name has another ending.
+        DataNotFoundError: no such file.
+        ModelFileError: it is no such file, is damaged, or its arrays do not fit; then no weight has changed.
+    """
+    _check_weights_file("load_weights", model, filepath)
+    shown = fspath(filepath)
+    data, _ = read_bytes(shown, MAX_FILE_BYTES + 1)
+    with _refusing(shown):
+        _restore(model, data, with_optimizer=False)
+
+
+@contextmanager
+def _refusing(shown: str, do: str = "") -> Iterator[None]:
+    """Turn what is wrong with a file into one ModelFileError."""
+    try:
+        yield
+    except ModelFileError:
+        raise
+    except UnreadableError as error:
+        raise ModelFileError(f"{shown}: expected a file of Keras 3, got {error}. {do}".rstrip()) from None
+    except UNFIT as error:
+        raise ModelFileError(
+            f"{shown}: expected what netchu and Keras both know. {error!s:.300} {do}".rstrip()
+        ) from None
+
+
+def _compile_from_keras(model: Sequential, settings: Any) -> bool:
+    """Compile the model as a file says; False if it says nothing.  How Keras was to run its steps is passed over."""
+    if not settings:
+        return False
+    if not isinstance(settings, dict):
+        raise UsageError("compile", expected="settings by name", got=f"{settings!r:.60}")
+    plain, weighted = (settings.get(key) or [] for key in ("metrics", "weighted_metrics"))
+    if not isinstance(plain, list) or not isinstance(weighted, list):
+        raise UsageError("compile", expected="lists of metrics", got=f"{plain!r:.60}, {weighted!r:.60}")
+    loss, loss_weights = settings.get("loss"), settings.get("loss_weights")
+    if isinstance(loss, list) or loss_weights is not None:
+        raise UsageError("compile", expected="one loss, not weighted", got=f"{loss=!r:.60}, {loss_weights=!r:.60}")
+    model.compile(
+        optimizers.get(object_from_keras(settings.get("optimizer"), "compile")),
+        losses.get(object_from_keras(loss, "compile")) if isinstance(loss, dict) else loss,
+        metrics=[metrics.get(object_from_keras(m, "compile")) if isinstance(m, dict) else m for m in plain],
+        weighted_metrics=[metrics.get(object_from_keras(m, "compile")) if isinstance(m, dict) else m for m in weighted],
+        run_eagerly=settings.get("run_eagerly") is True,
+    )
+    return True
+
+
+def _restore(model: Sequential, data: bytes, with_optimizer: bool) -> None:
+    """Give the model the weights of a file, and its optimizer the state, if all of them fit; else change no weight."""
+    groups, variables = weight_paths(model)
+    optimizer = model.optimizer if with_optimizer else None
+    state: set[str] = set()
+    if optimizer is not None:
+        groups |= {"optimizer", "optimizer/vars"}
+        state = {f"optimizer/vars/{i}" for i in range(MAX_SLOTS * (len(variables) + 1))}
+    places = find_arrays(data, groups, variables.keys() | state, left_out=() if with_optimizer else ("optimizer",))
+    _check(variables, {path: place for path, place in places.items() if path not in state})
+    if optimizer is not None:
+        if len(places) - len(variables) > len(optimizer_paths(optimizer)):  # it was built when it was saved
+            optimizer.build(model.trainable_weights)
+        state_variables = optimizer_paths(optimizer)
+        _check(state_variables, {path: place for path, place in places.items() if path in state})
+        variables |= state_variables
+    arrays = {path: read_array(data, place) for path, place in places.items()}
+    for path, array in arrays.items():
+        if not np.isfinite(array).all() or (path in state and array.ndim == 0 and array < 0):
+            raise UnreadableError(f"NaN, infinity or a negative count in {path!r}")
+    for path, array in arrays.items():
+        variables[path].assign(array)
+
+
+def _check(variables: Mapping[str, Variable], places: Mapping[str, ArrayPlace]) -> None:
+    """Raise UnreadableError, with a list, unless there is an array for each Variable, and no other."""
+    expected = {
+        path: (variable.dtype.replace("int32", "int64"), variable.shape) for path, variable in variables.items()
+    }
+    got = {path: (place.dtype.replace("int32", "int64"), place.shape) for path, place in places.items()}
+    wrong = [
+        f"{path}: {got.get(path, 'nothing')} where the model has {expected.get(path, 'nothing')}"
+        for path in sorted({*expected, *got})
+        if expected.get(path) != got.get(path)
+    ]
+    if wrong:
+        raise UnreadableError(f"arrays that do not fit the layers: {'; '.join(wrong[:5])}")

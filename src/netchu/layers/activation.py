@@ -1,0 +1,185 @@
+"""Activation functions that stand as layers of their own: ReLU, LeakyReLU, PReLU, ELU, Softmax.
+
+    Dense(64), LeakyReLU(0.1), ...
+
+All of them keep the shape of their input.  `Activation("tanh")` in `core.py` makes a layer of any other function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from netchu import activations, constraints, initializers, ops, regularizers
+from netchu.errors import ShapeError, UsageError
+from netchu.layers.base import BatchShape, Layer
+from netchu.tape import Tensor
+
+
+class _ShapeKeeping(Layer):
+    """A layer whose output has the shape of its input."""
+
+    def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
+        """Unchanged."""
+        return input_shape
+
+
+class ReLU(_ShapeKeeping):
+    """The rectifier, with a slope, a ceiling and a threshold if wanted.
+
+        y = x                                  where x > threshold, at most max_value
+        y = negative_slope * (x - threshold)   elsewhere
+
+    Args:
+        max_value: ceiling, >= 0; None for none.
+        negative_slope: slope below the threshold, >= 0.
+        threshold: from where x passes, >= 0.
+        name, trainable, dtype: see `Layer`.
+
+    Raises:
+        UsageError: a setting below 0.
+    """
+
+    def __init__(
+        self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **settings: Any
+    ) -> None:
+        super().__init__(**settings)
+        self.max_value = None if max_value is None else _not_negative("ReLU", "max_value", max_value)
+        self.negative_slope = _not_negative("ReLU", "negative_slope", negative_slope)
+        self.threshold = _not_negative("ReLU", "threshold", threshold)
+
+    def call(self, x: Tensor) -> Tensor:
+        """See `ReLU`."""
+        return activations.relu(x, self.negative_slope, self.max_value, self.threshold)
+
+
+class LeakyReLU(_ShapeKeeping):
+    """`x` where positive, else `negative_slope * x`, so that a silent unit still learns.
+
+    Args:
+        negative_slope: >= 0.
+        name, trainable, dtype: see `Layer`.
+
+    Raises:
+        UsageError: a slope below 0.
+
+    References:
+        Maas, Hannun, Ng, "Rectifier Nonlinearities Improve Neural Network Acoustic Models" (2013).
+    """
+
+    def __init__(self, negative_slope: float = 0.3, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.negative_slope = _not_negative("LeakyReLU", "negative_slope", negative_slope)
+
+    def call(self, x: Tensor) -> Tensor:
+        """See `LeakyReLU`."""
+        return ops.leaky_relu(x, self.negative_slope)
+
+
+class PReLU(_ShapeKeeping):
+    """`x` where positive, else `alpha * x` with slopes that are learned.
+
+    Shapes: x and y (batch, ...), alpha (...) with length 1 along the shared axes.
+
+    Args:
+        alpha_initializer: first values of the slopes, a name or an Initializer.
+        alpha_regularizer: what the size of the slopes adds to the loss.
+        alpha_constraint: what the slopes are put through after each step.
+        shared_axes: axes along which one slope serves all, the batch being 0: [1, 2] for one slope a channel of images.
+        name, trainable, dtype: see `Layer`.
+
+    Raises:
+        UsageError: an unknown name, or an axis below 1.
+        ShapeError: when built, an axis that the input has not, or one of unknown length that is not shared.
+
+    References:
+        He, Zhang, Ren, Sun, "Delving Deep into Rectifiers" (2015).
+    """
+
+    def __init__(
+        self,
+        alpha_initializer: Any = "zeros",
+        alpha_regularizer: Any = None,
+        alpha_constraint: Any = None,
+        shared_axes: int | Sequence[int] | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(**settings)
+        self.alpha_initializer = initializers.get(alpha_initializer)
+        self.alpha_regularizer = regularizers.get(alpha_regularizer)
+        self.alpha_constraint = constraints.get(alpha_constraint)
+        axes = [shared_axes] if isinstance(shared_axes, int) else shared_axes
+        if axes is not None and not all(isinstance(axis, int) and axis >= 1 for axis in axes):
+            raise UsageError("PReLU", expected="shared_axes from 1 on", got=f"shared_axes={shared_axes!r:.60}")
+        self.shared_axes = None if axes is None else list(axes)
+
+    def build(self, input_shape: BatchShape) -> None:
+        """Make the slopes."""
+        shared = self.shared_axes or []
+        lengths = [1 if axis in shared else n for axis, n in enumerate(input_shape)][1:]
+        if None in lengths or any(axis >= len(input_shape) for axis in shared):
+            raise ShapeError(
+                f"layer '{self.name}' (PReLU)",
+                expected="a known length along each axis that is not shared, and every shared axis in the input",
+                got=f"input_shape={input_shape}, shared_axes={self.shared_axes}",
+            )
+        self.alpha = self.add_weight(
+            tuple(n for n in lengths if n is not None),
+            self.alpha_initializer,
+            name="alpha",
+            regularizer=self.alpha_regularizer,
+            constraint=self.alpha_constraint,
+        )
+
+    def call(self, x: Tensor) -> Tensor:
+        """See `PReLU`."""
+        return ops.relu(x) - self.alpha * ops.relu(-x)
+
+
+class ELU(_ShapeKeeping):
+    """`x` where positive, else `alpha * (exp(x) - 1)`.
+
+    Args:
+        alpha: what large negative x come to, with the other sign.
+        name, trainable, dtype: see `Layer`.
+
+    References:
+        Clevert, Unterthiner, Hochreiter, "Fast and Accurate Deep Network Learning by Exponential Linear Units" (2016).
+    """
+
+    def __init__(self, alpha: float = 1.0, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.alpha = alpha
+
+    def call(self, x: Tensor) -> Tensor:
+        """See `ELU`."""
+        return ops.elu(x, self.alpha)
+
+
+class Softmax(_ShapeKeeping):
+    """`exp(x) / sum(exp(x))`: numbers that sum to 1 along `axis`.
+
+    Over the last axis the output remembers `x`, so that a cross-entropy is computed from the logits, as after
+    `activation="softmax"`.
+
+    Args:
+        axis: a number, or a list of numbers to sum over together.
+        name, trainable, dtype: see `Layer`.
+    """
+
+    def __init__(self, axis: int | Sequence[int] = -1, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.axis = axis if isinstance(axis, int) else list(axis)
+
+    def call(self, x: Tensor) -> Tensor:
+        """See `Softmax`."""
+        axes = [self.axis] if isinstance(self.axis, int) else self.axis
+        if len(axes) == 1:
+            return ops.softmax(x, axis=axes[0])
+        return ops.exp(x - ops.logsumexp(x, axis=tuple(axes), keepdims=True))
+
+
+def _not_negative(where: str, name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+        raise UsageError(where, expected=f"{name} >= 0", got=f"{name}={value!r:.60}")
+    return value

@@ -1,0 +1,102 @@
+"""What every loss shares: targets of the predictions' rank, `Loss`, and how the samples' losses become one number.
+
+Shapes: predictions (batch, ..., units), the loss of each sample (batch, ...).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netchu import ops
+from netchu.errors import ShapeError, UsageError
+from netchu.registry import Configurable, checked_name
+from netchu.tape import Tensor
+
+REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none", None)
+EPSILON = 1e-7  # what keeps logarithms and quotients finite, as in Keras
+
+
+def rank_of_predictions(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
+    """Targets (batch,) beside predictions (batch, 1), or the reverse, brought to the shape of the predictions."""
+    y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+    if y_true.ndim == y_pred.ndim - 1 and y_pred.shape[-1] == 1:
+        y_true = ops.expand_dims(y_true, -1)
+    elif y_true.ndim == y_pred.ndim + 1 and y_true.shape[-1] == 1:
+        y_true = ops.squeeze(y_true, -1)
+    return y_true, y_pred
+
+
+def same_rank(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
+    """Targets of the predictions' rank and type; ShapeError if the shapes do not broadcast."""
+    y_true, y_pred = rank_of_predictions(y_true, y_pred)
+    if any(n != m and 1 not in (n, m) for n, m in zip(reversed(y_true.shape), reversed(y_pred.shape))):
+        raise ShapeError("the loss", expected=f"targets of shape {y_pred.shape}", got=f"y_true.shape={y_true.shape}")
+    if y_true.dtype != y_pred.dtype:
+        y_true = ops.cast(y_true, y_pred.dtype)
+    return y_true, y_pred
+
+
+class Loss(Configurable):
+    """Base: a subclass defines `call(y_true, y_pred)`, the loss of each sample.
+
+    Args:
+        name: what History and messages call it.
+        reduction: `"sum_over_batch_size"` (alias `"mean"`), `"sum"`, `"mean_with_sample_weight"` (divides by the sum of
+            the weights), or `"none"`.
+
+    Raises:
+        UsageError: another reduction, or a name that is not 1 to 100 printable letters.
+    """
+
+    def __init__(self, name: str | None = None, reduction: str | None = "sum_over_batch_size") -> None:
+        if reduction not in REDUCTIONS:
+            raise UsageError(type(self).__name__, expected=f"reduction in {REDUCTIONS}", got=f"reduction={reduction!r}")
+        self.reduction = reduction
+        self.name = type(self).__name__ if name is None else checked_name(type(self).__name__, name)
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        """The loss of each sample, shape (batch, ...)."""
+        raise NotImplementedError
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
+        """The reduced loss; `sample_weight` (batch,) or of the shape of the losses."""
+        return reduce(self.call(y_true, y_pred), sample_weight, self.reduction)
+
+
+def reduce(losses: Tensor, sample_weight: Any, reduction: str | None) -> Tensor:
+    """Weight the losses of the samples and take them together; see `Loss`."""
+    weight = None
+    if sample_weight is not None:
+        weight = ops.cast(ops.convert_to_tensor(sample_weight), losses.dtype)
+        if weight.ndim == losses.ndim + 1 and weight.shape[-1] == 1:
+            weight = ops.squeeze(weight, -1)
+        if weight.ndim > losses.ndim:
+            raise ShapeError(
+                "sample_weight",
+                expected=f"one weight a loss, shape {losses.shape}",
+                got=f"sample_weight.shape={weight.shape}",
+            )
+        weight = ops.reshape(weight, weight.shape + (1,) * (losses.ndim - weight.ndim))
+        losses = losses * weight
+    if reduction in ("none", None):
+        return losses
+    if reduction == "sum":
+        return ops.sum(losses)
+    if reduction == "mean_with_sample_weight" and weight is not None:
+        return ops.sum(losses) / ops.sum(ops.broadcast_to(weight, losses.shape))
+    return ops.mean(losses)
+
+
+class LossFunction(Loss):
+    """A user's own function `(y_true, y_pred) -> loss of each sample` as a Loss."""
+
+    def __init__(self, function: Any, reduction: str | None = "sum_over_batch_size", name: str | None = None) -> None:
+        super().__init__(name or getattr(function, "__name__", "loss"), reduction)
+        self.function = function
+
+    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+        """See `Loss`."""
+        y_true, y_pred = rank_of_predictions(y_true, y_pred)  # (batch,) - (batch, 1) would be (batch, batch)
+        if y_true.shape == y_pred.shape and y_true.dtype != y_pred.dtype:
+            y_true = ops.cast(y_true, y_pred.dtype)  # targets, not labels: bytes would wrap
+        return ops.convert_to_tensor(self.function(y_true, y_pred))

@@ -1,0 +1,106 @@
+"""Metrics: running figures over the samples of an epoch, with Keras's names and numbers.
+
+    accuracy = metrics.SparseCategoricalAccuracy()
+    accuracy.update_state(labels, predictions)
+    accuracy.result()
+
+Reading order: `base.py` (Metric, and the mean that most are), `accuracy.py`, `confusion.py` (precision, recall, the
+confusion matrix), `auc.py`, `f_score.py`; `probabilistic.py` and `regression.py` are means of losses.
+
+Every mean is over samples: the last, smaller batch of an epoch counts for as many samples as it has.  Shapes: labels
+(batch,), predictions (batch, classes).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netchu import losses
+from netchu.errors import UsageError
+from netchu.metrics.accuracy import (
+    Accuracy,
+    BinaryAccuracy,
+    CategoricalAccuracy,
+    SparseCategoricalAccuracy,
+    SparseTopKCategoricalAccuracy,
+    TopKCategoricalAccuracy,
+    accuracy_for,
+    binary_accuracy,
+    categorical_accuracy,
+    sparse_categorical_accuracy,
+    sparse_top_k_categorical_accuracy,
+    top_k_categorical_accuracy,
+)
+from netchu.metrics.auc import AUC
+from netchu.metrics.base import Mean, MeanMetricWrapper, Metric, Sum
+from netchu.metrics.confusion import (
+    ConfusionMatrix,
+    FalseNegatives,
+    FalsePositives,
+    Precision,
+    Recall,
+    TrueNegatives,
+    TruePositives,
+    confusion_matrix,
+)
+from netchu.metrics.f_score import F1Score, FBetaScore
+from netchu.metrics.probabilistic import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalHinge,
+    Hinge,
+    KLDivergence,
+    Poisson,
+    SparseCategoricalCrossentropy,
+    SquaredHinge,
+)
+from netchu.metrics.regression import (
+    CosineSimilarity,
+    LogCoshError,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    RootMeanSquaredError,
+)
+from netchu.registry import Registry, snake_case
+
+__all__ = [
+    "AUC", "Accuracy", "BinaryAccuracy", "BinaryCrossentropy", "CategoricalAccuracy", "CategoricalCrossentropy",
+    "CategoricalHinge", "ConfusionMatrix", "CosineSimilarity", "F1Score", "FBetaScore", "FalseNegatives",
+    "FalsePositives", "Hinge", "KLDivergence", "LogCoshError", "Mean", "MeanAbsoluteError",
+    "MeanAbsolutePercentageError", "MeanMetricWrapper", "MeanSquaredError", "MeanSquaredLogarithmicError", "Metric",
+    "Poisson", "Precision", "Recall", "RootMeanSquaredError", "SparseCategoricalAccuracy",
+    "SparseCategoricalCrossentropy", "SparseTopKCategoricalAccuracy", "SquaredHinge", "Sum", "TopKCategoricalAccuracy",
+    "TrueNegatives", "TruePositives", "accuracy_for", "binary_accuracy", "categorical_accuracy", "classes",
+    "confusion_matrix", "get", "names", "sparse_categorical_accuracy", "sparse_top_k_categorical_accuracy",
+    "top_k_categorical_accuracy",
+]  # fmt: skip
+
+# What a name or a model file may mean; not ConfusionMatrix, which takes a number of classes and cannot be compiled.
+classes = (
+    AUC, Accuracy, BinaryAccuracy, BinaryCrossentropy, CategoricalAccuracy, CategoricalCrossentropy, CategoricalHinge,
+    CosineSimilarity, F1Score, FBetaScore, FalseNegatives, FalsePositives, Hinge, KLDivergence, LogCoshError,
+    Mean, MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredError, MeanSquaredLogarithmicError,
+    Poisson, Precision, Recall, RootMeanSquaredError, SparseCategoricalAccuracy, SparseCategoricalCrossentropy,
+    SparseTopKCategoricalAccuracy, SquaredHinge, Sum, TopKCategoricalAccuracy, TrueNegatives, TruePositives,
+)  # fmt: skip
+_SHORT = {
+    "acc": Accuracy, "bce": BinaryCrossentropy, "mse": MeanSquaredError, "mae": MeanAbsoluteError,
+    "mape": MeanAbsolutePercentageError, "msle": MeanSquaredLogarithmicError,
+}  # fmt: skip
+_of_classes = {snake_case(cls.__name__): cls for cls in classes} | _SHORT
+_of_losses = {name: losses.get_function(name) for name in losses.names if name not in _of_classes}
+_registry: Registry[Metric] = Registry("metric", _of_losses | _of_classes)
+names = list(_registry.table)
+
+
+def get(identifier: Any) -> Metric:
+    """The Metric for a name, a Metric, its class or configuration, or a function `(y_true, y_pred) -> values`.
+
+    The name of a loss that is no metric of its own gives the mean of that loss.
+    """
+    found = _registry.get(identifier)
+    if found is None:
+        raise UsageError("metrics.get", expected="a name, a Metric or a function", got="None")
+    return found if isinstance(found, Metric) else MeanMetricWrapper(found)

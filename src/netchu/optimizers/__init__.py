@@ -1,0 +1,60 @@
+"""Optimizers: how gradients change weights, with Keras's names, defaults and formulas.
+
+    optimizer = optimizers.RMSprop(learning_rate=1e-3)
+    optimizer.apply_gradients(zip(gradients, weights))       # by hand; `fit` does the same
+
+Each rule is one pure function, `update`: it takes the weight, its gradient and its slots (arrays of the weight's shape
+that the optimizer keeps from step to step) and returns the new weight and the new slots.  What stands before and after
+it is the same for all, in `base.py`; learning rates that change by themselves are in `schedules/`.
+
+Reading order: `sgd.py`, `rmsprop.py`, `adam.py`, `adagrad.py`, `lion.py`, `schedules/`, `base.py`.
+"""
+
+from typing import Any
+
+from netchu.errors import UsageError
+from netchu.optimizers import schedules
+from netchu.optimizers.adagrad import Adadelta, Adagrad
+from netchu.optimizers.adam import Adam, Adamax, AdamW, Nadam
+from netchu.optimizers.base import Optimizer, away_from_denormals
+from netchu.optimizers.lion import Lion
+from netchu.optimizers.rmsprop import RMSprop
+from netchu.optimizers.sgd import SGD
+from netchu.registry import Registry
+from netchu.tape import Variable
+
+__all__ = [
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Lion",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+    "away_from_denormals",
+    "classes",
+    "get",
+    "is_known",
+    "names",
+    "schedules",
+]
+
+classes = (SGD, RMSprop, Adam, AdamW, Adadelta, Adagrad, Adamax, Lion, Nadam)
+_registry: Registry[Optimizer] = Registry("optimizer", {c.__name__.lower(): c for c in classes})
+names = list(_registry.table)
+
+
+def get(identifier: Any) -> Optimizer:
+    """The optimizer for a name (upper or lower case), a class, a configuration, or the optimizer itself."""
+    found = _registry.get(identifier)
+    if not isinstance(found, Optimizer):
+        raise UsageError("optimizer", expected=f"one of {names} or an Optimizer", got=f"{identifier!r}")
+    return found
+
+
+def is_known(optimizer: Any) -> bool:
+    """Whether `get` makes it again from its configuration: no class and no learning-rate function of one's own."""
+    return type(optimizer) in classes and type(optimizer.learning_rate_source) in (Variable, *schedules.classes)

@@ -1,0 +1,210 @@
+"""Adam and its kin: AdamW, Adamax, Nadam."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netchu.engines import Array, xp
+from netchu.errors import UsageError
+from netchu.optimizers.base import LearningRate, Optimizer, Slots
+from netchu.optimizers.checks import check_within
+
+
+class Adam(Optimizer):
+    """Adaptive moments: a running mean of the gradient divided by the root of one of its square.
+
+    For a weight w with gradient g, in step t = 1, 2, ...; the slots m (`momentum`) and v (`velocity`) have w's shape:
+
+        m = m + (g - m) * (1 - beta_1)
+        v = v + (g * g - v) * (1 - beta_2)
+        alpha = learning_rate * sqrt(1 - beta_2 ** t) / (1 - beta_1 ** t)
+        w = w - m * alpha / (sqrt(v) + epsilon)                   amsgrad: the largest v so far in place of v
+
+    Epsilon stands outside the root of the uncorrected v: the paper's "epsilon hat", as in Keras.  The largest v of
+    amsgrad is the slot `velocity_hat`.
+
+    Args:
+        learning_rate: default 0.001.
+        beta_1: how much of the mean gradient stays, 0 to 1.
+        beta_2: how much of the mean square stays, 0 to 1.
+        epsilon: keeps the quotient finite.
+        amsgrad: whether steps may only shrink.
+        **settings: weight_decay, clipnorm ...; see `Optimizer`.
+
+    Raises:
+        UsageError: a number outside its range, or an unknown argument.
+
+    Example:
+        >>> from netchu import Tensor, Variable
+        >>> w = Variable([1.0, -2.0])
+        >>> Adam(learning_rate=0.1).apply_gradients([(Tensor([0.3, -0.5]), w)])
+        >>> [round(x, 3) for x in w.numpy().tolist()]
+        [0.9, -1.9]
+
+    References:
+        Kingma and Ba, "Adam: A Method for Stochastic Optimization" (2015); Reddi, Kale, Kumar, "On the Convergence of
+        Adam and Beyond" (2018) for amsgrad.
+    """
+
+    signed_slots = ("momentum",)
+    positive_slots = ("velocity", "velocity_hat")
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        amsgrad: bool = False,
+        **settings: Any,
+    ) -> None:
+        super().__init__(learning_rate, **settings)
+        check_within(type(self).__name__, 0, 1, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+        self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
+
+    @property
+    def slot_names(self) -> tuple[str, ...]:
+        """`momentum`, `velocity`, and `velocity_hat` for amsgrad."""
+        return ("momentum", "velocity") + ("velocity_hat",) * self.amsgrad
+
+    def update(self, w: Array, g: Array, slots: Slots, learning_rate: Array, t: Array) -> tuple[Array, Slots]:
+        """See `Optimizer.update`."""
+        alpha = learning_rate * xp.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
+        m = slots["momentum"] + (g - slots["momentum"]) * (1 - self.beta_1)
+        v = slots["velocity"] + (g * g - slots["velocity"]) * (1 - self.beta_2)
+        new = {"momentum": m, "velocity": v}
+        if self.amsgrad:
+            new["velocity_hat"] = v = xp.maximum(slots["velocity_hat"], v)
+        return w - m * alpha / (xp.sqrt(v) + self.epsilon), new
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay: `w -= learning_rate * weight_decay * w` before each of Adam's steps.
+
+    Args:
+        learning_rate: default 0.001.
+        weight_decay: default 0.004.
+        **settings: as for Adam.
+
+    Raises:
+        UsageError: no weight decay, a number outside its range, or an unknown argument.
+
+    References:
+        Loshchilov and Hutter, "Decoupled Weight Decay Regularization" (2019).
+    """
+
+    def __init__(self, learning_rate: LearningRate = 0.001, weight_decay: float = 0.004, **settings: Any) -> None:
+        if weight_decay is None:
+            raise UsageError("AdamW", expected="weight_decay >= 0", got="weight_decay=None", do="Without it, use Adam.")
+        super().__init__(learning_rate, weight_decay=weight_decay, **settings)
+
+
+class Adamax(Optimizer):
+    """Adam with the largest recent gradient in place of the root mean square.
+
+        m = m + (g - m) * (1 - beta_1)
+        u = max(beta_2 * u, |g|)
+        w = w - learning_rate / (1 - beta_1 ** t) * m / (u + epsilon)
+
+    The slots m and u are called `momentum` and `norm`: u is an infinity norm whose past fades.
+
+    Args:
+        learning_rate: default 0.001.
+        beta_1: how much of the mean gradient stays, 0 to 1.
+        beta_2: how much of the largest gradient stays, 0 to 1.
+        epsilon: keeps the quotient finite.
+        **settings: weight_decay, clipnorm ...; see `Optimizer`.
+
+    Raises:
+        UsageError: a number outside its range, or an unknown argument.
+
+    References:
+        Kingma and Ba, "Adam: A Method for Stochastic Optimization" (2015), section 7.1.
+    """
+
+    signed_slots = ("momentum",)
+    unlifted_slots = ("norm",)  # a maximum, not a sum
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **settings: Any,
+    ) -> None:
+        super().__init__(learning_rate, **settings)
+        check_within("Adamax", 0, 1, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+
+    def update(self, w: Array, g: Array, slots: Slots, learning_rate: Array, t: Array) -> tuple[Array, Slots]:
+        """See `Optimizer.update`."""
+        m = slots["momentum"] + (g - slots["momentum"]) * (1 - self.beta_1)
+        u = xp.maximum(self.beta_2 * slots["norm"], xp.abs(g))
+        return w - learning_rate * m / ((1 - self.beta_1**t) * (u + self.epsilon)), {"momentum": m, "norm": u}
+
+
+class Nadam(Optimizer):
+    """Adam that looks ahead along its momentum, as Nesterov's does; beta_1 is warmed up over the first 100 steps or so.
+
+        b(t) = beta_1 * (1 - 0.5 * 0.96 ** t)
+        p = p * b(t)                                              one number for all weights, at first 1
+        m = m + (g - m) * (1 - beta_1)
+        v = v + (g * g - v) * (1 - beta_2)
+        m_hat = b(t + 1) * m / (1 - p * b(t + 1)) + (1 - b(t)) * g / (1 - p)
+        v_hat = v / (1 - beta_2 ** t)
+        w = w - learning_rate * m_hat / (sqrt(v_hat) + epsilon)
+
+    The slots m, v and the shared slot p are called `momentum`, `velocity` and `u_product`.  In the paper m, too, is
+    averaged with b(t); here with beta_1, as in Keras.
+
+    Args:
+        learning_rate: default 0.001.
+        beta_1: how much of the mean gradient stays, 0 to 1.
+        beta_2: how much of the mean square stays, 0 to 1.
+        epsilon: keeps the quotient finite.
+        **settings: weight_decay, clipnorm ...; see `Optimizer`.
+
+    Raises:
+        UsageError: a number outside its range, or an unknown argument.
+
+    References:
+        Dozat, "Incorporating Nesterov Momentum into Adam" (2016).
+    """
+
+    signed_slots = ("momentum",)
+    positive_slots = ("velocity",)
+    shared_slot_names = ("u_product",)
+
+    def __init__(
+        self,
+        learning_rate: LearningRate = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **settings: Any,
+    ) -> None:
+        super().__init__(learning_rate, **settings)
+        check_within("Nadam", 0, 1, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+
+    def initial_value(self, slot: str) -> float:
+        """1 for the product, 0 for the others."""
+        return 1.0 if slot == "u_product" else 0.0
+
+    def warmed_up(self, t: Array) -> Array:
+        """beta_1 in step t: half of it at first."""
+        return self.beta_1 * (1 - 0.5 * 0.96**t)
+
+    def update_shared(self, shared: Slots, t: Array) -> Slots:
+        """See `Optimizer.update_shared`."""
+        return {"u_product": shared["u_product"] * self.warmed_up(t)}
+
+    def update(self, w: Array, g: Array, slots: Slots, learning_rate: Array, t: Array) -> tuple[Array, Slots]:
+        """See `Optimizer.update`."""
+        b, b_next, p = self.warmed_up(t), self.warmed_up(t + 1), slots["u_product"]
+        m = slots["momentum"] + (g - slots["momentum"]) * (1 - self.beta_1)
+        v = slots["velocity"] + (g * g - slots["velocity"]) * (1 - self.beta_2)
+        m_hat = b_next * m / (1 - p * b_next) + (1 - b) * g / (1 - p)
+        v_hat = v / (1 - self.beta_2**t)
+        return w - learning_rate * m_hat / (xp.sqrt(v_hat) + self.epsilon), {"momentum": m, "velocity": v}

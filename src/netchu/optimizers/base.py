@@ -1,0 +1,300 @@
+"""What all optimizers share: the learning rate, weight decay, accumulation, the slots, and the order of a step.
+
+A step does, in this order: the mean of the accumulated gradients, clipping, weight decay
+`w -= learning_rate * weight_decay * w`, the rule (`update`), the weights' constraints.
+
+In float32 a slot whose gradient stays 0 decays into denormal numbers, on which arithmetic is many times slower (MNIST's
+border pixels never get a gradient).  `away_from_denormals` ends each step.  It changes no bit of a weight on MNIST (a
+test); it could only where gradients stay below about 1e-12 for thousands of steps.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from netchu import engines
+from netchu.engines import Array, xp
+from netchu.errors import UsageError
+from netchu.optimizers import clipping
+from netchu.optimizers.checks import check_bounds, check_gradients, learning_rate_of
+from netchu.optimizers.schedules import LearningRateSchedule
+from netchu.registry import Configurable, checked_name, to_json
+from netchu.tape import Tensor, Variable, to_array, unwrap, wrap
+
+Slots: TypeAlias = dict[str, Array]
+LearningRate: TypeAlias = float | LearningRateSchedule | Callable[[], Any]
+
+
+def away_from_denormals(slot: Array, *, signed: bool, negligible: float = 1e-30) -> Array:
+    """The slot with no element in 0 < |x| < 1.2e-38.
+
+    A second moment (never negative) is lifted by 1e-30, so that its root stays far below any epsilon beside it.  A
+    signed slot, and one that may not be lifted, has what is smaller than `negligible` set to 0.  (Adding and
+    subtracting 1e-28 would be a pass cheaper, but XLA knows that this is nothing and leaves it out.)
+    """
+    return xp.where(xp.abs(slot) < negligible, 0.0, slot) if signed else slot + 1e-30
+
+
+class Optimizer(Configurable):
+    """Base: a subclass names its slots and defines `update`.
+
+    Args:
+        learning_rate: >= 0, held in float32 in the Variable `learning_rate`, which may be assigned between steps; or a
+            `LearningRateSchedule`; or a function without arguments that is called in each step (under an engine that
+            compiles: once, when the step is traced).
+        weight_decay: share of each weight, times the learning rate, taken away before the step; None for none.
+        clipnorm: greatest Euclidean norm of each gradient.
+        clipvalue: greatest absolute value of each element.
+        global_clipnorm: greatest norm of all gradients together.  At most one of the three.
+        gradient_accumulation_steps: make one update for so many calls, 2 or more, with the mean of their gradients.
+            Schedules count calls, `iterations` counts updates.
+        name: for configuration and messages.
+
+    Attributes:
+        learning_rate_source: what gives the learning rate: a Variable, a schedule, or a function.
+        weights: what it was built for.
+        slots: one dictionary, name -> Variable, for each weight.
+        shared_slots: the slots of no single weight, name -> Variable.
+
+    Raises:
+        UsageError: a negative learning rate or weight decay, a clipping bound that is not positive, more than one kind
+            of clipping, or an unknown argument.
+    """
+
+    signed_slots: tuple[str, ...] = ()
+    positive_slots: tuple[str, ...] = ()  # never negative, and as good as before when lifted by 1e-30
+    unlifted_slots: tuple[str, ...] = ()  # never negative, but not to be lifted
+    shared_slot_names: tuple[str, ...] = ()  # of shape (), one for all weights
+    negligible = 1e-30
+
+    def __init__(
+        self,
+        learning_rate: LearningRate,
+        *,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+        **unknown: Any,
+    ) -> None:
+        self.refuse_unknown(unknown)
+        where = type(self).__name__
+        check_bounds(where, weight_decay, clipnorm=clipnorm, clipvalue=clipvalue, global_clipnorm=global_clipnorm)
+        n = gradient_accumulation_steps
+        if n is not None and not (isinstance(n, (int, np.integer)) and n >= 2):
+            raise UsageError(
+                where, expected="gradient_accumulation_steps >= 2 or None", got=f"gradient_accumulation_steps={n!r}"
+            )
+        self.weight_decay, self.name = weight_decay, where.lower() if name is None else checked_name(where, name)
+        self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
+        self.gradient_accumulation_steps = n
+        self._calls = Variable(np.zeros((), dtype="int64"), trainable=False, name="iterations")
+        self.learning_rate_source = learning_rate_of(where, learning_rate)
+        self.weights: list[Variable] = []
+        self.slots: list[dict[str, Variable]] = []
+        self.shared_slots: dict[str, Variable] = {}
+        self._without_decay: tuple[list[Variable], list[str]] = ([], [])
+
+    @property
+    def learning_rate(self) -> Tensor:
+        """The learning rate now, float32: the Variable that may be assigned, or a Tensor if it is a function."""
+        rate = self.learning_rate_source
+        if isinstance(rate, Variable):
+            return rate
+        return wrap(to_array(rate(self._calls) if isinstance(rate, LearningRateSchedule) else rate(), "float32"))
+
+    @learning_rate.setter
+    def learning_rate(self, value: LearningRate) -> None:
+        where, new = type(self).__name__, learning_rate_of(type(self).__name__, value)
+        if isinstance(new, Variable) and isinstance(self.learning_rate_source, Variable):
+            self.learning_rate_source.replace(new.array)
+        elif isinstance(new, Variable):
+            raise UsageError(
+                where,
+                expected=f"no number for a learning rate that {self.learning_rate_source!r} computes",
+                got=f"learning_rate={value!r}",
+                do=f"Make it {where}(learning_rate={value!r}) to assign numbers later.",
+            )
+        elif self.weights:  # a compiled step would go on with the old one
+            raise UsageError(
+                where,
+                expected="a schedule before the first step",
+                got=f"learning_rate={value!r}",
+                do=f"Compile again with {where}(learning_rate=...).",
+            )
+        else:
+            self.learning_rate_source = new
+
+    @property
+    def iterations(self) -> Tensor:
+        """How many updates were made: the Variable that counts calls, or with accumulation a Tensor."""
+        n = self.gradient_accumulation_steps
+        return self._calls if n is None else wrap(engines.current().asarray(self._calls.array // n))
+
+    def state(self, names: Mapping[int, str] | None = None) -> dict[str, Variable]:
+        """Every Variable that a step reads or changes, by name: "iterations", "dense/kernel/momentum" ...
+
+        Args:
+            names: id of a weight -> its name; its number by default.
+        """
+        named = {"iterations": self._calls}
+        if isinstance(self.learning_rate_source, Variable):
+            named["learning_rate"] = self.learning_rate_source
+        for i, (w, slots) in enumerate(zip(self.weights, self.slots)):
+            named |= {f"{(names or {}).get(id(w), i)}/{name}": slot for name, slot in slots.items()}
+        return named | self.shared_slots
+
+    @property
+    def variables(self) -> list[Variable]:
+        """Iterations, learning rate if it is a number, each weight's slots, shared slots."""
+        return list(self.state().values())
+
+    @property
+    def slot_names(self) -> tuple[str, ...]:
+        """The slots that each weight gets with these settings; all, unless a subclass says otherwise."""
+        return self.signed_slots + self.positive_slots + self.unlifted_slots
+
+    def initial_value(self, slot: str) -> float:
+        """What fills a slot at first."""
+        return 0.0
+
+    def exclude_from_weight_decay(
+        self, var_list: Sequence[Variable] | None = None, var_names: Sequence[str] | None = None
+    ) -> None:
+        """Spare weights from weight decay; a later call replaces an earlier one.
+
+        Args:
+            var_list: these weights.
+            var_names: and those in whose name one of these is found, as a regular expression: `["bias"]`.
+
+        Raises:
+            UsageError: the optimizer is built.
+        """
+        if self.weights:
+            raise UsageError("exclude_from_weight_decay", expected="a call before the first step", got="one after it")
+        self._without_decay = (list(var_list or ()), list(var_names or ()))
+
+    def build(self, weights: Sequence[Variable]) -> None:
+        """Make the slots for these weights; a second call with the same weights does nothing.
+
+        Raises:
+            UsageError: the optimizer was built for other weights.
+        """
+        if not self.weights:
+            accumulator = ("gradient_accumulator",) * bool(self.gradient_accumulation_steps)
+            self.weights = list(weights)
+            self.slots = [
+                {name: self._slot(name, w.shape, w.dtype) for name in (*accumulator, *self.slot_names)} for w in weights
+            ]
+            self.shared_slots = {name: self._slot(name, (), "float32") for name in self.shared_slot_names}
+        elif list(map(id, self.weights)) != list(map(id, weights)):
+            raise UsageError(
+                type(self).__name__,
+                expected="the weights it was built for",
+                got=f"{len(weights)} weights {[w.name for w in weights][:6]} after {len(self.weights)} others",
+                do="Make a new optimizer for each model.",
+            )
+
+    def _slot(self, name: str, shape: tuple[int, ...], dtype: str) -> Variable:
+        return Variable(np.full(shape, self.initial_value(name), dtype), trainable=False, name=name)
+
+    # --- a step ------------------------------------------------------------------------------------------------------
+
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Tensor | None, Variable]]) -> None:
+        """Make one step.
+
+        Args:
+            grads_and_vars: pairs (gradient, weight), the weights the same ones and in the same order at each call.
+                A weight whose gradient is None stays as it is.
+
+        Raises:
+            UsageError: no gradient at all, or other weights than at the first call.
+        """
+        pairs = list(grads_and_vars)
+        check_gradients(pairs)
+        self.build([w for _, w in pairs])
+        gradients, due = self._accumulated([None if g is None else unwrap(g) for g, _ in pairs])
+        rate = self.learning_rate.array
+        t = xp.astype(self.iterations.array, xp.float32) + 1
+
+        def keep(variable: Variable, value: Array) -> None:
+            variable.replace(value if due is None else xp.where(due, value, variable.array))
+
+        shared = self.update_shared({name: v.array for name, v in self.shared_slots.items()}, t)
+        for g, w, slots in zip(self._clipped(gradients), self.weights, self.slots):
+            if g is not None:
+                weight = w.array - w.array * (rate * self.weight_decay) if self._decays(w) else w.array
+                updated, new = self.update(weight, g, {name: v.array for name, v in slots.items()} | shared, rate, t)
+                keep(w, updated)
+                for name, value in new.items():
+                    keep(slots[name], self._without_denormals(name, value))
+        for name, value in shared.items():
+            keep(self.shared_slots[name], self._without_denormals(name, value))
+        for g, w in zip(gradients, self.weights):
+            if g is not None and w.constraint is not None:
+                w.replace(unwrap(w.constraint(w)))
+        self._calls.replace(self._calls.array + engines.current().asarray(1, self._calls.dtype))
+
+    def _accumulated(self, gradients: list[Array | None]) -> tuple[list[Array | None], Array | None]:
+        """The mean gradients since the last update, and whether this call is to make one; None for always."""
+        n = self.gradient_accumulation_steps
+        if n is None:
+            return gradients, None
+        due = xp.equal((self._calls.array + 1) % n, 0)
+        means: list[Array | None] = []
+        for g, slots in zip(gradients, self.slots):
+            accumulator = slots["gradient_accumulator"]
+            total = accumulator.array if g is None else accumulator.array + g
+            means.append(None if g is None else total / n)
+            accumulator.replace(xp.where(due, 0.0, total))
+        return means, due
+
+    def _clipped(self, gradients: list[Array | None]) -> list[Array | None]:
+        """The gradients within the bounds that were asked for."""
+        if self.clipvalue is not None:
+            return clipping.by_value(gradients, self.clipvalue)
+        if self.clipnorm is not None:
+            return clipping.by_norm(gradients, self.clipnorm)
+        if self.global_clipnorm is not None:
+            return clipping.by_global_norm(gradients, self.global_clipnorm)
+        return gradients
+
+    def _decays(self, w: Variable) -> bool:
+        spared, patterns = self._without_decay
+        if self.weight_decay is None or any(w is other for other in spared):
+            return False
+        return not any(re.search(pattern, w.name) for pattern in patterns)
+
+    def _without_denormals(self, name: str, value: Array) -> Array:
+        return away_from_denormals(value, signed=name not in self.positive_slots, negligible=self.negligible)
+
+    def update(self, w: Array, g: Array, slots: Slots, learning_rate: Array, t: Array) -> tuple[Array, Slots]:
+        """The new weight and the new slots: a pure function.
+
+        Args:
+            w: weight; `g` and each slot have its shape.
+            g: gradient.
+            slots: by name; the shared ones, of shape (), are among them.
+            learning_rate: float32, shape ().
+            t: float32, shape (), the number of this update, from 1.
+        """
+        raise NotImplementedError
+
+    def update_shared(self, shared: Slots, t: Array) -> Slots:
+        """The new shared slots, before the weights are updated; a pure function."""
+        return shared
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, a learning rate that is a number as it is now."""
+        rate = self.learning_rate_source
+        if isinstance(rate, Variable):
+            return super().get_config() | {
+                "learning_rate": float(str(np.float32(rate.item())))
+            }  # 0.001, not 0.0010...47
+        return super().get_config() | {"learning_rate": to_json(rate)}

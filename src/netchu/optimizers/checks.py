@@ -1,0 +1,83 @@
+"""What an optimizer refuses, each with what would be right."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from netchu.errors import UsageError
+from netchu.optimizers import schedules
+from netchu.optimizers.schedules import LearningRateSchedule
+from netchu.tape import Tensor, Variable
+
+
+def learning_rate_of(where: str, given: Any) -> Variable | LearningRateSchedule | Callable[[], Any]:
+    """What was given as learning rate: a number as a Variable, a configuration as its schedule, functions as they are.
+
+    Raises:
+        UsageError: something else, or a number that is negative or not finite.
+    """
+    if isinstance(given, Mapping):
+        return schedules.deserialize(given)
+    if isinstance(given, LearningRateSchedule):
+        return given
+    if callable(given) and not isinstance(given, type):
+        try:
+            inspect.signature(given).bind()
+        except TypeError:
+            raise UsageError(
+                where,
+                expected="a learning rate, or a function of no arguments that gives it",
+                got=f"learning_rate={given!r}",
+                do="To compute it from the step, derive from optimizers.schedules.LearningRateSchedule.",
+            ) from None
+        function: Callable[[], Any] = given
+        return function
+    if not isinstance(given, (int, float, np.number, Tensor)) or not 0 <= float(given) < float("inf"):
+        raise UsageError(
+            where,
+            expected="a learning rate >= 0",
+            got=f"learning_rate={given!r}",
+            do=f"Write {where}(learning_rate=1e-3), for example.",
+        )
+    return Variable(np.float32(given), trainable=False, name="learning_rate")
+
+
+def check_bounds(where: str, weight_decay: float | None, **clipping_bounds: float | None) -> None:
+    """Raise UsageError for a negative weight decay, a bound that is not positive, or more than one bound."""
+    if sum(bound is not None for bound in clipping_bounds.values()) > 1:
+        raise UsageError(
+            where,
+            expected=f"at most one of {', '.join(clipping_bounds)}",
+            got=", ".join(f"{name}={bound}" for name, bound in clipping_bounds.items()),
+        )
+    if weight_decay is not None and not weight_decay >= 0:
+        raise UsageError(where, expected="weight_decay >= 0", got=f"weight_decay={weight_decay}")
+    for name, bound in clipping_bounds.items():
+        if bound is not None and not bound >= 1e-30:  # a gradient clipped to nothing is no gradient
+            raise UsageError(where, expected=f"{name} > 0", got=f"{name}={bound}")
+
+
+def check_gradients(pairs: list[tuple[Tensor | None, Variable]]) -> None:
+    """Raise UsageError if there is nothing to train, or no gradient to train it with."""
+    if not pairs:
+        raise UsageError(
+            "apply_gradients", expected="weights to train", got="none", do="Is `trainable` False everywhere?"
+        )
+    if all(g is None for g, _ in pairs):
+        raise UsageError(
+            "apply_gradients",
+            expected="at least one gradient",
+            got="None for every weight",
+            do="Compute the loss from the weights inside the `with GradientTape()` block.",
+        )
+
+
+def check_within(where: str, low: float, high: float, **values: float) -> None:
+    """Raise UsageError unless each value is a number from `low` to `high`."""
+    for name, value in values.items():
+        if not isinstance(value, (int, float, np.number)) or not low <= value <= high:
+            raise UsageError(where, expected=f"{name} from {low} to {high}", got=f"{name}={value}")

@@ -1,0 +1,153 @@
+"""Learning rates that fall: in steps, by a factor, over time, along a power."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from netchu import ops
+from netchu.errors import UsageError
+from netchu.optimizers.schedules.base import LearningRateSchedule, check_positive, whole
+from netchu.tape import Tensor
+
+
+class ExponentialDecay(LearningRateSchedule):
+    """Falls to `decay_rate` of itself every `decay_steps` steps.
+
+        rate = initial_learning_rate * decay_rate ** (step / decay_steps)       staircase: the whole number below
+
+    Args:
+        initial_learning_rate: at step 0.
+        decay_steps: how many steps one factor `decay_rate` takes.
+        decay_rate: the factor.
+        staircase: whether to fall at once at the end of each `decay_steps`.
+        name: for configuration.
+
+    Raises:
+        UsageError: `decay_steps` is not positive.
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: float,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str = "ExponentialDecay",
+    ) -> None:
+        check_positive(self, decay_steps=decay_steps)
+        self.initial_learning_rate, self.decay_steps, self.decay_rate = initial_learning_rate, decay_steps, decay_rate
+        self.staircase, self.name = staircase, name
+
+    def __call__(self, step: Any) -> Tensor:
+        """See `LearningRateSchedule`."""
+        step = ops.cast(step, "float32")
+        p = whole(step, self.decay_steps) if self.staircase else step / self.decay_steps
+        return self.initial_learning_rate * self.decay_rate**p
+
+
+class InverseTimeDecay(LearningRateSchedule):
+    """Falls like one over time.
+
+        rate = initial_learning_rate / (1 + decay_rate * step / decay_steps)    staircase: the whole number below
+
+    Args:
+        initial_learning_rate: at step 0.
+        decay_steps: the unit of time, in steps.
+        decay_rate: how fast.
+        staircase: whether to fall at once at the end of each `decay_steps`.
+        name: for configuration.
+
+    Raises:
+        UsageError: `decay_steps` is not positive.
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: float,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str = "InverseTimeDecay",
+    ) -> None:
+        check_positive(self, decay_steps=decay_steps)
+        self.initial_learning_rate, self.decay_steps, self.decay_rate = initial_learning_rate, decay_steps, decay_rate
+        self.staircase, self.name = staircase, name
+
+    def __call__(self, step: Any) -> Tensor:
+        """See `LearningRateSchedule`."""
+        step = ops.cast(step, "float32")
+        p = whole(step, self.decay_steps) if self.staircase else step / self.decay_steps
+        return self.initial_learning_rate / (1 + self.decay_rate * p)
+
+
+class PiecewiseConstantDecay(LearningRateSchedule):
+    """One constant after another: values[0] up to and including step boundaries[0], then values[1], and so on.
+
+    Args:
+        boundaries: the last step of each value but the last, ascending.
+        values: one more than boundaries.
+        name: for configuration.
+
+    Raises:
+        UsageError: the numbers of values and boundaries do not fit, or the boundaries do not ascend.
+    """
+
+    def __init__(self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant") -> None:
+        if not boundaries or len(values) != len(boundaries) + 1 or sorted(set(boundaries)) != list(boundaries):
+            raise UsageError(
+                "PiecewiseConstantDecay",
+                expected="ascending boundaries, and one value more than boundaries",
+                got=f"boundaries={boundaries}, values={values}",
+            )
+        self.boundaries, self.values, self.name = list(boundaries), list(values), name
+
+    def __call__(self, step: Any) -> Tensor:
+        """See `LearningRateSchedule`."""
+        step = ops.cast(step, "float32")
+        rate = ops.full((), self.values[0])
+        for boundary, value in zip(self.boundaries, self.values[1:]):
+            rate = ops.where(step > boundary, value, rate)
+        return rate
+
+
+class PolynomialDecay(LearningRateSchedule):
+    """Goes to `end_learning_rate` in `decay_steps` steps along a power, and stays there.
+
+        rate = end_learning_rate + (initial_learning_rate - end_learning_rate) * (1 - step / decay_steps) ** power
+
+    Args:
+        initial_learning_rate: at step 0.
+        decay_steps: how many steps it takes.
+        end_learning_rate: at the end.
+        power: 1 for a straight line.
+        cycle: whether to jump up after the end and go down again, over twice, three times ... `decay_steps` from step
+            0 on: the least multiple that is not below `step` takes the place of `decay_steps`.
+        name: for configuration.
+
+    Raises:
+        UsageError: `decay_steps` is not positive.
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: float,
+        end_learning_rate: float = 0.0001,
+        power: float = 1.0,
+        cycle: bool = False,
+        name: str = "PolynomialDecay",
+    ) -> None:
+        check_positive(self, decay_steps=decay_steps)
+        self.initial_learning_rate, self.decay_steps = initial_learning_rate, decay_steps
+        self.end_learning_rate, self.power, self.cycle, self.name = end_learning_rate, power, cycle, name
+
+    def __call__(self, step: Any) -> Tensor:
+        """See `LearningRateSchedule`."""
+        step = ops.cast(step, "float32")
+        length = ops.full((), self.decay_steps, "float32")
+        if self.cycle:
+            below = whole(step, self.decay_steps)
+            length = length * ops.maximum(ops.where(below * length < step, below + 1, below), 1)
+        left = ops.maximum(length - step, 0) / length  # 1 - step / length, and exactly 0 at the end
+        return (self.initial_learning_rate - self.end_learning_rate) * left**self.power + self.end_learning_rate
