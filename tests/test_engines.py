@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers import assert_same_bits
+from helpers import ENGINE_RTOL, assert_close, assert_same_bits
 from netchu import engines, ops
 from netchu.engines.base import DTYPES, FUNCTIONS
 from netchu.errors import EngineError, MissingExtraError, UsageError
@@ -110,6 +110,15 @@ def test_scatter_add_adds_at_repeated_positions(engine: str) -> None:
     here = engines.current()
     added = engines.xp.scatter_add(4, here.asarray([0, 3, 3]), here.asarray(np.array([1.0, 2.0, 5.0], "float32")))
     assert here.to_numpy(added).tolist() == [1.0, 0.0, 0.0, 7.0]
+
+
+def test_a_sum_over_many_images_keeps_its_digits(engine: str) -> None:
+    x = np.random.default_rng(0).normal(1, 1, (128, 26, 26, 4)).astype("float32")
+    expected = x.astype("float64").sum(axis=(0, 1, 2))  # 86,528 numbers each
+    for axis, keepdims in (((0, 1, 2), False), ((-2, 0, 1), True)):
+        found = engines.current().to_numpy(engines.xp.sum(engines.current().asarray(x), axis=axis, keepdims=keepdims))
+        assert found.shape == ((1, 1, 1, 4) if keepdims else (4,))
+        assert_close(found.reshape(4), expected.astype("float32"), rtol=ENGINE_RTOL)
 
 
 def test_erf(engine: str) -> None:

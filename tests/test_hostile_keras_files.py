@@ -27,7 +27,7 @@ from netchu.interop.write_hdf5 import write_hdf5
 from netchu.layers import Dense, Dropout, Input
 from netchu.models import load_model
 from small_nets import python_environment
-from test_saving import READER, check_refusal, on_linux
+from test_hostile_files import READER, check_refusal, on_linux
 
 
 class Everything:
@@ -352,6 +352,9 @@ CORPUS: dict[str, Callable[[], bytes]] = {
     "two losses": lambda: compiled(loss=["mse", "mse"]),
     "loss weights": lambda: compiled(loss_weights=[0.5]),
     "metric unknown": lambda: compiled(metrics=["builtins.eval"]),
+    "10,000 metrics": lambda: compiled(metrics=["accuracy"] * 10_000),
+    "metric of 10^9 thresholds": lambda: compiled(metrics=[
+        {"module": "keras.metrics", "class_name": "AUC", "config": {"num_thresholds": 10**9}}]),
     "metrics is a number": lambda: compiled(metrics=3),
     "metric of another module": lambda: compiled(metrics=[{"module": "os", "class_name": "system", "config": {}}]),
     # HDF5: what the format can do and Keras's files do not

@@ -1,4 +1,7 @@
-"""Ctrl-C: the batch is finished and fit returns; a second one, or one in the next fit's first batch, raises."""
+"""Ctrl-C: the batch is finished and fit returns; a second one, or one in the next fit's first batch, raises.
+
+SIGTERM and SIGHUP: the same for a fit that keeps checkpoints, which ends with exit code 75.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
 
 from netchu import interruption
-from netchu.callbacks import LambdaCallback
-from netchu.interruption import Interruption
+from netchu.callbacks import BackupAndRestore, LambdaCallback
+from netchu.interruption import Interruption, Terminated
 from small_nets import classifier, clusters, python_environment
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
@@ -228,3 +232,65 @@ def test_outside_the_main_thread_nothing_is_touched() -> None:
     thread.start()
     thread.join()
     assert seen == [signal.default_int_handler, [0]]
+
+
+# --- a run that keeps checkpoints ------------------------------------------------------------------------------------
+
+
+def resumable_fit(folder: Path, epochs: int = 3, **hooks: Any) -> Any:
+    backup = BackupAndRestore(folder, delete_checkpoint=False)
+    listeners = [LambdaCallback(**hooks), backup]
+    return classifier().fit(*clusters(40), batch_size=10, epochs=epochs, callbacks=listeners, verbose=0)
+
+
+@pytest.fixture(params=["SIGTERM", "SIGHUP"])
+def ending(request: pytest.FixtureRequest) -> Iterator[int]:
+    number = getattr(signal, request.param)
+    before = signal.signal(number, signal.SIG_DFL)
+    yield number
+    signal.signal(number, before)
+
+
+def test_asked_to_end_it_finishes_the_step_saves_and_exits_with_75(ending: int, tmp_path: Path) -> None:
+    done: list[int] = []
+    with pytest.raises(SystemExit) as ended:
+        resumable_fit(
+            tmp_path,
+            on_train_batch_begin=on_batch(1, lambda: signal.raise_signal(ending)),
+            on_train_batch_end=lambda batch, logs: done.append(batch),
+        )
+    assert ended.value.code == 75
+    assert done == [0, 1]
+    assert [path.name for path in tmp_path.glob("*.safetensors")] == ["checkpoint-000000002.safetensors"]
+    assert signal.getsignal(ending) is signal.SIG_DFL
+
+
+def test_asked_to_end_when_all_is_done_it_still_says_75_and_keeps_the_checkpoint(ending: int, tmp_path: Path) -> None:
+    with pytest.raises(Terminated):
+        resumable_fit(tmp_path, on_train_end=lambda logs: signal.raise_signal(ending))
+    assert resumable_fit(tmp_path).epoch == [0, 1, 2]
+
+
+def test_without_checkpoints_nobody_listens_for_the_end(ending: int) -> None:
+    seen: list[Any] = []
+    fit_with(epochs=1, on_train_begin=lambda logs: seen.append(signal.getsignal(ending)))
+    assert seen == [signal.SIG_DFL]
+
+
+def test_a_handler_of_the_program_for_the_end_is_left_alone(ending: int, tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    def own(number: int, frame: FrameType | None) -> None:
+        calls.append(number)
+
+    signal.signal(ending, own)
+    history = resumable_fit(tmp_path, on_train_batch_begin=on_batch(0, lambda: signal.raise_signal(ending)))
+    assert calls == [ending] * 3
+    assert history.epoch == [0, 1, 2]
+
+
+def test_ctrl_c_keeps_what_can_be_resumed(tmp_path: Path) -> None:
+    history = resumable_fit(tmp_path, on_train_batch_begin=on_batch(2))
+    assert history.interrupted
+    assert [path.name for path in tmp_path.glob("*.safetensors")] == ["checkpoint-000000003.safetensors"]
+    assert resumable_fit(tmp_path).epoch == [0, 1, 2]

@@ -244,8 +244,8 @@ BAD_USE: list[tuple[Any, type[Exception], str]] = [
     (lambda: metrics.Precision(1.5), UsageError, r"Precision: expected thresholds from 0 to 1\. Got: thresholds=1\.5"),
     (lambda: metrics.Recall([]), UsageError, r"Recall: expected thresholds"),
     (lambda: metrics.Recall(top_k=0), UsageError, r"top_k a whole number >= 1\. Got: top_k=0"),
-    (lambda: metrics.AUC(1), UsageError, r"num_thresholds from 2 to 100000\. Got: num_thresholds=1"),
-    (lambda: metrics.AUC(10**9), UsageError, r"num_thresholds from 2 to 100000"),
+    (lambda: metrics.AUC(1), UsageError, r"num_thresholds from 2 to 10000\. Got: num_thresholds=1"),
+    (lambda: metrics.AUC(10**9), UsageError, r"num_thresholds from 2 to 10000"),
     (lambda: metrics.AUC(curve="XY"), UsageError, r"curve \"ROC\" or \"PR\"\. Got: curve='XY'"),
     (lambda: metrics.AUC(summation_method="x"), UsageError, r"summation_method"),
     (lambda: metrics.AUC(num_labels=3), UsageError, r"num_labels with multi_label=True"),
@@ -253,7 +253,7 @@ BAD_USE: list[tuple[Any, type[Exception], str]] = [
     (lambda: metrics.F1Score(threshold=0.0), UsageError, r"threshold above 0"),
     (lambda: metrics.FBetaScore(beta=0), UsageError, r"beta above 0"),
     (lambda: metrics.ConfusionMatrix(0), UsageError, r"num_classes from 1 to 4096"),
-    (lambda: metrics.Mean(name=3), UsageError, r"name as a string"),  # type: ignore[arg-type]
+    (lambda: metrics.Mean(name=3), UsageError, r"a printable name of 1 to 100 letters"),  # type: ignore[arg-type]
     (lambda: metrics.get(None), UsageError, r"Got: None"),
     (lambda: metrics.Precision()(LABELS, PROBABILITIES), ShapeError, r"\(4, 3\)\. Got: y_true.*to_categorical"),
     (lambda: metrics.Precision(class_id=3)(ONE_HOT, PROBABILITIES), ShapeError, r"a class 3"),

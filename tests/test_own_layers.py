@@ -63,6 +63,18 @@ def test_own_layer_needs_no_compute_output_shape() -> None:
     assert layer.compute_output_shape((None, 5)) == (None, 4)
 
 
+def test_what_a_layer_adds_while_its_shape_is_found_out_is_no_loss() -> None:
+    class Costly(Layer):
+        def call(self, x: Tensor) -> Tensor:
+            self.add_loss(ops.sum(x))
+            return x * 2.0
+
+    model = Sequential([Input((3,)), Costly()])
+    assert model.losses == []
+    model(np.ones((2, 3), dtype="float32"))
+    assert [loss.item() for loss in model.losses] == [6.0]
+
+
 def test_own_layer_and_its_configuration() -> None:
     assert Linear.from_config(Linear(7, name="seven").get_config()).get_config() == {"units": 7, "name": "seven"}
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers import ENGINE_RTOL, assert_close, assert_same_bits
-from netchu import engines, ops
+from helpers import ENGINE_RTOL, RUN_ATOL, assert_close, assert_same_bits
+from netchu import engines, naive, ops, random
 from netchu.engines import xp
 from netchu.tape import Tensor, Variable, wrap
 
@@ -135,6 +135,19 @@ def test_random_numbers_are_the_same_compiled_and_line_by_line(here: engines.Eng
     step = here.asarray(7, "int32")
     compiled = here.compile(lambda s: draw(3, 5, s, (1001,)), {})(step)
     assert_same_bits(here.to_numpy(compiled), here.to_numpy(draw(3, 5, step, (1001,))))
+
+
+def test_the_naive_loop_learns_as_on_numpy() -> None:
+    rng = np.random.default_rng(0)
+    images, labels = rng.random((64, 784), dtype="float32") / 4, rng.integers(0, 10, 64)
+    losses = {}
+    for name in ("numpy", "tensorflow"):
+        engines.set_engine(name)
+        random.set_seed(0)
+        model = naive.digit_model()
+        losses[name] = [float(naive.one_training_step(model, images, labels)) for _ in range(5)]
+    assert losses["numpy"][-1] < losses["numpy"][0]
+    assert_close(losses["tensorflow"], losses["numpy"], rtol=RUN_ATOL)
 
 
 def test_a_tensor_of_tensorflows_can_become_one_of_ours() -> None:

@@ -20,13 +20,20 @@ if TYPE_CHECKING:
     from netchu.engines import current as current_engine
     from netchu.engines import set_engine
     from netchu.gradient_check import gradcheck
-    from netchu.layers import Input
+    from netchu.initializers import Initializer
+    from netchu.layers import Input, Layer
+    from netchu.losses import Loss
+    from netchu.metrics import Metric
     from netchu.models import Sequential
+    from netchu.optimizers import Optimizer
+    from netchu.regularizers import Regularizer
     from netchu.tape import GradientTape, Tensor, Variable
 
 # public name -> the module that holds it
 _NAMES = {
-    "GradientTape": "netchu.tape", "Input": "netchu.layers", "Sequential": "netchu.models", "Tensor": "netchu.tape",
+    "GradientTape": "netchu.tape", "Initializer": "netchu.initializers", "Input": "netchu.layers",
+    "Layer": "netchu.layers", "Loss": "netchu.losses", "Metric": "netchu.metrics", "Optimizer": "netchu.optimizers",
+    "Regularizer": "netchu.regularizers", "Sequential": "netchu.models", "Tensor": "netchu.tape",
     "Variable": "netchu.tape", "gradcheck": "netchu.gradient_check", "set_engine": "netchu.engines",
 }  # fmt: skip
 _MODULES = (
@@ -51,7 +58,8 @@ _MODULES = (
 )
 
 __all__ = [
-    "GradientTape", "Input", "Sequential", "Tensor", "Variable", "activations", "callbacks", "constraints",
+    "GradientTape", "Initializer", "Input", "Layer", "Loss", "Metric", "Optimizer", "Regularizer", "Sequential",
+    "Tensor", "Variable", "activations", "callbacks", "constraints",
     "current_engine", "datasets", "digits", "engines", "errors", "gradcheck", "initializers", "layers", "losses",
     "metrics", "models", "naive", "ops", "optimizers", "random", "regularizers", "set_engine", "utils",
 ]  # fmt: skip

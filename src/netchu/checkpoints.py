@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from netchu.errors import CheckpointError, ModelFileError, NetchuError
+from netchu.errors import CheckpointError, NetchuError
 from netchu.files import temporary_name, write_atomically
 from netchu.saving import header_length, pack, read_bytes, read_header, strict_json, unpack
 

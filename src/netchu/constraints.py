@@ -22,6 +22,14 @@ EPSILON = 1e-7  # keeps a quotient finite for weights of 0, as in Keras
 Axis = int | Sequence[int]
 
 
+def _checked_axis(where: str, axis: Any) -> Axis:
+    """`axis` itself; UsageError if it is no whole number, or list of them."""
+    axes = [axis] if isinstance(axis, int) else axis
+    if not isinstance(axes, Sequence) or not axes or not all(isinstance(n, int) for n in axes):
+        raise UsageError(where, expected="axis as a whole number or a list of them", got=f"axis={axis!r:.60}")
+    return axis  # type: ignore[no-any-return]
+
+
 class Constraint(Configurable):
     """Base: a subclass defines `__call__(w)`, the allowed weight, of the shape of w."""
 
@@ -50,7 +58,7 @@ class MaxNorm(Constraint):
     def __init__(self, max_value: float = 2, axis: Axis = 0) -> None:
         if not max_value > 0:
             raise UsageError("MaxNorm", expected="max_value > 0", got=f"max_value={max_value!r}")
-        self.max_value, self.axis = max_value, axis
+        self.max_value, self.axis = max_value, _checked_axis("MaxNorm", axis)
 
     def __call__(self, w: Any) -> Tensor:
         """See `MaxNorm`."""
@@ -74,7 +82,7 @@ class UnitNorm(Constraint):
     """
 
     def __init__(self, axis: Axis = 0) -> None:
-        self.axis = axis
+        self.axis = _checked_axis("UnitNorm", axis)
 
     def __call__(self, w: Any) -> Tensor:
         """See `UnitNorm`."""
@@ -96,7 +104,8 @@ class MinMaxNorm(Constraint):
             raise UsageError("MinMaxNorm", expected="0 <= min_value <= max_value", got=f"{min_value=}, {max_value=}")
         if not 0 <= rate <= 1:
             raise UsageError("MinMaxNorm", expected="rate from 0 to 1", got=f"{rate=}")
-        self.min_value, self.max_value, self.rate, self.axis = min_value, max_value, rate, axis
+        self.min_value, self.max_value, self.rate = min_value, max_value, rate
+        self.axis = _checked_axis("MinMaxNorm", axis)
 
     def __call__(self, w: Any) -> Tensor:
         """See `MinMaxNorm`."""
@@ -121,6 +130,3 @@ def get(identifier: Any) -> Any:
         UsageError: an unknown name; the message lists the known ones.
     """
     return _registry.get(identifier)
-
-
-known = frozenset(_registry.table.values())

@@ -88,6 +88,11 @@ def sentence(where: str, *, expected: str, got: str, do: str = "") -> str:
     return f"{message} {do}" if do else message
 
 
+def printable(text: str) -> str:
+    """`text` with control characters written as escapes: what stands in a file must not reach a terminal as it is."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 def choices(kind: str, given: object, known: list[str]) -> str:
     """The message for an unknown name: lists the right ones, closest first in a hint when there is one."""
     import difflib

@@ -53,9 +53,15 @@ class Ones(Initializer):
 
 
 class Constant(Initializer):
-    """All `value`."""
+    """All `value`.
+
+    Raises:
+        UsageError: a value that is no number.
+    """
 
     def __init__(self, value: float = 0.0) -> None:
+        if not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
+            raise UsageError("Constant", expected="a number", got=f"value={value!r:.60}")
         self.value = value
 
     def values(self, shape: Shape) -> np.ndarray:
@@ -140,7 +146,7 @@ class VarianceScaling(Initializer):
         ):
             if given not in known:
                 raise UsageError("VarianceScaling", expected=f"{name} in {known}", got=f"{name}={given!r}")
-        if scale <= 0:
+        if not 0 < scale < math.inf:
             raise UsageError("VarianceScaling", expected="a positive scale", got=f"scale={scale}")
         self.scale, self.mode, self.distribution, self.seed = scale, mode, distribution, seed
 

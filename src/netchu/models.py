@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from types import SimpleNamespace
 from typing import Any
 
 from netchu import activations, checks, engines, layers, losses, metrics, optimizers, random, saving
-from netchu.errors import ModelFileError, NetchuError, UsageError, choices
+from netchu.errors import ModelFileError, NetchuError, ShapeError, UsageError, choices, printable
 from netchu.layers.base import BatchShape, Layer, shapes_only, unused_name
 from netchu.layers.core import InputLayer
 from netchu.limits import refuse_keras_name
@@ -154,7 +155,13 @@ class Sequential(Trainer):
         self._shapes.append(layer.compute_output_shape(self._shapes[-1]))
 
     def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
-        """The shape after the last layer."""
+        """The shape after the last layer; ShapeError if the model has another input shape."""
+        own = self._shapes[0] if self._shapes else input_shape
+        if len(own) != len(input_shape) or any(None not in (n, m) and n != m for n, m in zip(own, input_shape)):
+            raise ShapeError(
+                f"Input 0 of layer '{self.name}' is incompatible with the layer: expected shape={own}, found "
+                f"shape={input_shape}"
+            )
         for layer in self._layers:
             input_shape = layer.compute_output_shape(input_shape)
         return input_shape
@@ -214,6 +221,8 @@ class Sequential(Trainer):
             config: as `get_config` gives it.
             custom_objects: class name -> class, for layers of one's own.
         """
+        if not isinstance(config["layers"], list):
+            raise UsageError("Sequential", expected="layers as a list", got=f"layers={config['layers']!r:.60}")
         nested = SimpleNamespace(from_config=lambda config: cls.from_config(config, custom_objects))
         known = {"Sequential": nested, **(custom_objects or {})}
         entries = [layers.registry.get(entry, known) for entry in config["layers"]]
@@ -231,7 +240,8 @@ class Sequential(Trainer):
         are part of neither.  Equal models give equal files.
 
         Raises:
-            UsageError: the model is not built, the name has another ending, or Keras does not have one of the layers.
+            UsageError: the model is not built, the name has another ending, Keras does not have one of the layers, or
+                there is more of something than a file may hold (see docs/file-format.md).
             ModelFileError: weights with NaN or infinity.
             OSError: the file cannot be written; an old one stays.
         """
@@ -242,8 +252,8 @@ class Sequential(Trainer):
         if not self.built:
             raise UsageError("save", expected="a built model", got="built=False", do="Call build() or fit().")
         config = {"model": self.get_config(), "compile": self._compile_config()}
-        if count_layers(config["model"]) > MAX_LAYERS:
-            raise UsageError("save", expected=f"at most {MAX_LAYERS} layers", got=f"{count_layers(config['model'])}")
+        _check_limits("save", config)
+        _check_outputs("save", self)
         _refuse_namesakes(self)
         if str(filepath).endswith(".keras"):
             importlib.import_module(KERAS_FILES).save_model(self, filepath)
@@ -316,7 +326,32 @@ def _refuse_namesakes(model: Sequential) -> None:
             _refuse_namesakes(layer)
 
 
-MAX_LAYERS = 2000  # in a file: making a model takes time in proportion to their square
+# What a file may ask for, at most.
+MAX_LAYERS = 2000  # making a model takes time in proportion to their square
+MAX_METRICS = 100
+MAX_OUTPUT = 1 << 28  # numbers that a layer makes of one sample: 1 GiB in float32
+
+
+def _check_limits(where: str, config: dict[str, Any]) -> None:
+    """Raise UsageError if the configuration of a file asks for too much; looked at before anything is made of it."""
+    counts = {"layers": (count_layers(config.get("model")), MAX_LAYERS)}
+    chosen = config.get("compile") or {}
+    for key in ("metrics", "weighted_metrics"):
+        counts[key] = (len(chosen.get(key, [])), MAX_METRICS)
+    for name, (count, most) in counts.items():
+        if count > most:
+            raise UsageError(where, expected=f"at most {most} {name}", got=f"{count}")
+
+
+def _check_outputs(where: str, model: Sequential) -> None:
+    """Raise UsageError if a layer makes more numbers of a sample than a prediction should ever need memory for."""
+    for layer, shape in model.layers_with_shapes():
+        if shape is not None and math.prod(n or 1 for n in shape) > MAX_OUTPUT:
+            raise UsageError(
+                where, expected=f"layers of at most {MAX_OUTPUT} outputs", got=f"output shape {shape} of {layer.name!r}"
+            )
+        if isinstance(layer, Sequential):
+            _check_outputs(where, layer)
 
 
 def count_layers(config: Any) -> int:
@@ -345,13 +380,15 @@ def empty_model(config: Any, custom_objects: Mapping[str, Any] | None, path: str
         ModelFileError: it describes no model.
     """
     try:
-        if count_layers(config) > MAX_LAYERS:
-            raise UsageError("load_model", expected=f"at most {MAX_LAYERS} layers", got="more")
+        _check_limits("load_model", {"model": config})
         with shapes_only():
             model = Sequential.from_config(config, custom_objects)
             model.ensure_built(model.input_shape)
+        _check_outputs("load_model", model)
     except UNFIT as error:
-        raise ModelFileError(f"{path}: expected an architecture of known layers, got: {error!s:.300}") from None
+        raise ModelFileError(
+            f"{path}: expected an architecture of known layers, got: {printable(f'{error!s:.300}')}"
+        ) from None
     return model
 
 
@@ -385,7 +422,7 @@ def load_model(
         if expected.get(name) != file.specs.get(name)
     ]
     if wrong:
-        raise ModelFileError(f"{file.path}: expected tensors that fit the architecture. {'; '.join(wrong[:5])}")
+        raise ModelFileError(f"{file.path}: expected tensors that fit the architecture. {'; '.join(wrong[:5])[:1000]}")
     arrays = file.arrays()
     for name, variable in variables.items():
         variable.array = engines.current().asarray(arrays[name])
@@ -398,11 +435,16 @@ def load_model(
 def _compile_as_saved(model: Sequential, file: saving.ModelFile) -> None:
     try:
         settings = file.config["compile"]
+        _check_limits("load_model", {"compile": settings})
+        if settings["loss"] is None:
+            raise UsageError("compile", expected="a loss", got="loss=None")
         optimizer, loss = optimizers.get(settings["optimizer"]), losses.get(settings["loss"])
-        plain, weighted = (list(settings.get(key, [])) for key in ("metrics", "weighted_metrics"))
+        plain, weighted = (settings.get(key, []) for key in ("metrics", "weighted_metrics"))
         model.compile(optimizer, loss, metrics=plain, weighted_metrics=weighted)
     except UNFIT as error:
-        raise ModelFileError(f"{file.path}: expected compile settings with known names, got: {error!s:.300}") from None
+        raise ModelFileError(
+            f"{file.path}: expected compile settings with known names, got: {printable(f'{error!s:.300}')}"
+        ) from None
 
 
 def __getattr__(name: str) -> Any:

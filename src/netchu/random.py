@@ -27,9 +27,13 @@ _streams_given = 0
 def set_seed(seed: int) -> None:
     """Set the program's seed, 0 to 2**32 - 1, and start numbering the streams anew."""
     global _seed, _streams_given
+    _seed, _streams_given = _checked_seed("set_random_seed", seed), 0
+
+
+def _checked_seed(where: str, seed: object) -> int:
     if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
-        raise UsageError("set_random_seed", expected="a whole number from 0 to 4294967295", got=f"seed={seed!r}")
-    _seed, _streams_given = int(seed), 0
+        raise UsageError(where, expected="a whole number from 0 to 4294967295", got=f"seed={seed!r:.60}")
+    return int(seed)
 
 
 def state() -> tuple[int, int]:
@@ -52,7 +56,7 @@ def next_stream(own_seed: int | None = None) -> tuple[int, int]:
     """A (seed, stream) that nothing else in the program draws from; with a seed of one's own, always (seed, 0)."""
     global _streams_given
     if own_seed is not None:
-        return int(own_seed), 0
+        return _checked_seed("seed", own_seed), 0
     _streams_given += 1
     return _seed, _streams_given
 

@@ -107,7 +107,7 @@ def checked_name(where: str, name: Any) -> str:
 
 
 def snake_case(name: str) -> str:
-    """`BatchNormalization` -> `batch_normalization`, `Conv2D` -> `conv2d`: how an object is named when nobody names it."""
+    """`BatchNormalization` -> `batch_normalization`, `Conv2D` -> `conv2d`: an object's name when nobody names it."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])", "_", name).lower()
 
 
@@ -119,7 +119,7 @@ def _plain(name: str) -> str:
 # What a constructor's annotation promises -> the types, and the largest size, that a configuration may have there.
 _PLAIN_TYPES: dict[str, tuple[tuple[type, ...], float]] = {
     "bool": ((bool, int), 1),
-    "float": ((int, float), 3.4e38),  # float32's largest
+    "float": ((int, float), 3.4028234663852886e38),  # float32's largest
     "int": ((int,), 2**63 - 1),
     "str": ((str,), 0),
 }
@@ -143,10 +143,11 @@ def check_plain_arguments(cls: type, config: Mapping[str, Any]) -> None:
     for name, annotation in _plain_arguments(cls).items():
         kind = annotation.removesuffix(" | None")
         types, largest = _PLAIN_TYPES[kind]
-        value = config.get(name)
+        value: Any = config.get(name)
         if name not in config or (value is None and annotation != kind):
             continue
-        if not isinstance(value, types) or not (isinstance(value, str) or -largest <= value <= largest):
+        too_large = isinstance(value, (int, float)) and not -largest <= value <= largest
+        if too_large or not isinstance(value, types):
             raise UsageError(cls.__name__, expected=f"{name} as {annotation}", got=f"{name}={value!r:.60}")
 
 

@@ -137,6 +137,3 @@ def get(identifier: Any) -> Any:
         UsageError: an unknown name; the message lists the known ones.
     """
     return _registry.get(identifier)
-
-
-known = frozenset(_registry.table.values())

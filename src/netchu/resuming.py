@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +24,7 @@ import numpy as np
 from netchu import engines, random
 from netchu.batches import ArrayBatches, Batches
 from netchu.callbacks import BackupAndRestore, Callback, CallbackList
+from netchu.callbacks.base import State
 from netchu.checkpoints import Checkpoint, CheckpointFolder
 from netchu.errors import CheckpointError, TrainingError, UsageError
 from netchu.registry import to_json
@@ -52,7 +53,7 @@ class Keeper:
 
     Args:
         backup: the callback that asked for it.
-        model: compiled; built when the context is entered.
+        model: compiled and built.
         data: of the training.
         listeners: all callbacks.
         settings: what must be the same when the run is resumed; see `fingerprint`.
@@ -99,7 +100,11 @@ class Keeper:
         self._found = self.folder.newest()
         if self._found is None:
             return Position(first_epoch, 0, {}, 0)
-        _refuse_difference(str(self._found.path), self._found.about["settings"], self.settings)
+        saved = self._found.about["settings"]
+        if int(self.model.optimizer.iterations) > 0:  # this very model was cut; callbacks may have changed its rate
+            self.settings["optimizer"] = saved["optimizer"]
+        _refuse_difference(str(self._found.path), saved, self.settings)
+        _restore_engine(self._found.about["engine"])
         self.restore()
         return Position(**self._found.about["position"])
 
@@ -108,8 +113,6 @@ class Keeper:
         assert self._found is not None  # `begin` found it
         about, arrays = self._found.about, self._found.arrays
         model = self.model
-        _restore_engine(about["engine"])
-        model.make_all("train", next(self.data.epoch(0)))
         variables = model.state()
         if sorted(variables) != sorted(arrays):
             missing = sorted(set(variables) ^ set(arrays))
@@ -209,13 +212,12 @@ def _restore_engine(saved: dict[str, Any]) -> None:
 
 def fingerprint(model: Any, data: Batches, validation: Batches | None, fit: Mapping[str, Any]) -> dict[str, Any]:
     """What makes a run what it is: model, compile settings, arguments of `fit`, and the checksums of the data."""
-    optimizer = to_json(model.optimizer)
-    if not isinstance(optimizer["config"].get("learning_rate"), dict):
-        optimizer["config"].pop("learning_rate", None)  # callbacks change it; the checkpoint has it as it was
+    if isinstance(data, ArrayBatches):
+        model.make_all("train", next(data.epoch(0)))  # some of it depends on the shapes
     return {
         "engine": engines.current().name,
         "model": model.get_config(),
-        "optimizer": optimizer,
+        "optimizer": to_json(model.optimizer),
         "loss": to_json(model.loss),
         "metrics": model.metrics_given,
         "fit": dict(fit),

@@ -159,6 +159,8 @@ def read_header(path: str, start: bytes, size: int) -> tuple[dict[str, Any], dic
         size: of the file in bytes.
     """
     length = int.from_bytes(start[:8], "little")
+    if start[8:9] != b"{":
+        _refuse(path, f"a header that begins with '{{', got {start[8:9]!r}")
     header = strict_json(path, start[8 : 8 + length])
     metadata = header.pop("__metadata__", None)
     if not isinstance(metadata, dict):
@@ -208,6 +210,8 @@ def strict_json(path: str, text: bytes) -> dict[str, Any]:
         found = json.loads(
             text.decode("utf-8"), object_pairs_hook=unique, parse_constant=no_constant, parse_float=finite
         )
+        if b"\\ud" in text.lower():
+            json.dumps(found, ensure_ascii=False).encode("utf-8")  # fails for half a surrogate pair, which is no text
     except (ValueError, RecursionError) as error:  # also UnicodeDecodeError, and integers of too many digits
         _refuse(path, f"a JSON header, got {str(error)[:80]}")
     if not isinstance(found, dict):
@@ -220,15 +224,15 @@ def _check_tensors(path: str, header: dict[str, Any], data_bytes: int) -> dict[s
     specs, spans = {}, []
     for name, entry in header.items():
         if not isinstance(entry, dict) or sorted(entry) != ["data_offsets", "dtype", "shape"]:
-            _refuse(path, f"dtype, shape and data_offsets of {name[:60]!r}, got {str(entry)[:60]}")
+            _refuse(path, f"dtype, shape and data_offsets of {name[:60]!r}, got {entry!r:.60}")
         dtype, shape, span = entry["dtype"], entry["shape"], entry["data_offsets"]
         if not isinstance(dtype, str) or dtype not in DTYPES:
             _refuse(path, f"a dtype among {sorted(DTYPES)} for {name[:60]!r}, got {dtype!r:.60}")
         whole = all(isinstance(v, list) and all(type(n) is int and n >= 0 for n in v) for v in (shape, span))
         if not whole or len(shape) > 8 or len(span) != 2:
-            _refuse(path, f"whole numbers as shape and offsets of {name[:60]!r}, got {str(entry)[:60]}")
+            _refuse(path, f"whole numbers as shape and offsets of {name[:60]!r}, got {entry!r:.60}")
         if math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize != span[1] - span[0]:
-            _refuse(path, f"as many bytes as the shape of {name[:60]!r} needs, got {str(entry)[:120]}")
+            _refuse(path, f"as many bytes as the shape of {name[:60]!r} needs, got {entry!r:.120}")
         specs[name] = TensorSpec(DTYPES[dtype], tuple(shape))
         spans.append(tuple(span))
     spans.sort()

@@ -85,7 +85,9 @@ class Stepping(Layer):
         """The output for a batch."""
         return self(unpack_x_y_sample_weight(data)[0], training=False)
 
-    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Tensor:
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Tensor:
         """The loss of a batch and what the layers add to it, a scalar; override it for a loss of one's own."""
         losses = [] if self.loss is None else [self.loss(y, y_pred, sample_weight)]
         losses += self.losses

@@ -23,7 +23,7 @@ from netchu import engines, random
 from netchu.callbacks import appending
 from netchu.callbacks.base import Callback, Logs, State
 from netchu.errors import UsageError
-from netchu.files import write_atomically
+from netchu.files import temporary_name, write_atomically
 from netchu.registry import to_json
 
 
@@ -129,6 +129,8 @@ class RunLog(Callback):
         """Find out now whether the folder can be written; an old log is left as it is until the first batch."""
         with contextlib.suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
+            for leftover in self.folder.glob(temporary_name("run.json", "*")):  # of a killed process
+                leftover.unlink(missing_ok=True)
         appending.check_appendable("RunLog", self.metrics_path)
         self._begun, self._began = False, time.monotonic()
         self._started, self._resumed = _now(), []

@@ -3,8 +3,8 @@
     raise SystemExit(netchu.cli.main(["train", "--epochs", "1", "--json"]))
 
 Results go to standard output, everything else (progress, the source of the data, warnings, errors) to standard error.
-Exit codes: 0 done, 1 failure, 2 usage, 3 a missing extra, 65 bad data, 66 no such file, 75 stopped and can be resumed
-(nothing does so yet), 130 interrupted.
+Exit codes: 0 done, 1 failure, 2 usage, 3 a missing extra, 65 bad data, 66 no such file, 75 stopped by a signal, to be
+resumed, 130 interrupted.
 
 Reading order: `app` (the commands and their help), `options` (the flags they share), `train`, `evaluate`, `predict`,
 `export`, `info` (one each), `outfile` and `tools` (what they share), `outcome` (how any ending becomes a sentence and

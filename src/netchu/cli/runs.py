@@ -10,20 +10,22 @@ A run folder belongs to one run: a new one is refused where one lies.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+from netchu.cli.output import silence_if_broken
 from netchu.cli.version import version
 from netchu.errors import CheckpointError, DataNotFoundError, NetchuError, UsageError
-from netchu.files import write_atomically
+from netchu.files import temporary_name, write_atomically
 from netchu.interruption import TERMINATING, raise_terminated
 
 SCHEMA = 1
@@ -66,6 +68,8 @@ class RunFolder:
         document = {"schema": SCHEMA, "netchu": version(), "train": settings}
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            for leftover in self.path.glob(temporary_name("settings.json", "*")):  # of a killed process
+                leftover.unlink(missing_ok=True)
             write_atomically(self.settings, (json.dumps(document, indent=1) + "\n").encode())
         except OSError as error:
             raise NetchuError(
@@ -89,23 +93,56 @@ class RunFolder:
             raise CheckpointError(f"{self.settings}: expected JSON, got {error}.") from None
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
             raise CheckpointError(str(self.settings), expected=f'"schema": {SCHEMA}', got=f"{document!r:.80}")
+        if not isinstance(document.get("train"), dict):
+            raise CheckpointError(
+                str(self.settings), expected='an object "train"', got=f"{document.get('train')!r:.80}"
+            )
         return dict(document["train"])
 
 
 def new_run_folder(given: str | None) -> RunFolder:
-    """The folder that was asked for, or runs/<date-time> with the first number that makes it new."""
+    """The folder that was asked for; or a new one, runs/<date-time>, which nobody else gets in the same second."""
     if given is not None:
         return RunFolder(Path(given))
     name = time.strftime("%Y-%m-%d-%H%M%S")
-    number, path = 1, Path("runs", name)
-    while os.path.lexists(path):
-        number, path = number + 1, Path("runs", f"{name}-{number}")
+    for number in itertools.count(1):
+        path = Path("runs", name if number == 1 else f"{name}-{number}")
+        with suppress(FileExistsError):
+            path.mkdir(parents=True)
+            break
     return RunFolder(path)
 
 
 def absolute_if_path(data: str | None) -> str | None:
     """A folder or a file by its whole name, so that the run can be resumed from elsewhere; names as they are."""
     return os.path.abspath(data) if data is not None and os.path.exists(data) else data
+
+
+class LastingStream:
+    """A stream for the words of a training: when its terminal is closed they go nowhere, and the run can be saved.
+
+    Args:
+        stream: standard error.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream, self.isatty = stream, stream.isatty
+
+    def write(self, text: str) -> None:
+        """Write, or lose it."""
+        self._try(lambda: self.stream.write(text))
+
+    def flush(self) -> None:
+        """Have it shown, or lose it."""
+        self._try(self.stream.flush)
+
+    def _try(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except BrokenPipeError:  # a reader who left, as in `2>&1 | head -1`, ends the command
+            raise
+        except OSError:
+            silence_if_broken(self.stream)
 
 
 @contextmanager

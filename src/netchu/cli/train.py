@@ -9,23 +9,27 @@ Limits: one kind of network (Dense layers with relu, softmax at the end); Python
 
 from __future__ import annotations
 
+import glob
 import inspect
 import math
 import os
 import re
 import sys
-from dataclasses import dataclass, fields, replace
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast, get_type_hints
 
 from netchu.cli import timing
 from netchu.cli.options import DEFAULT_MODEL, DEFAULTS, Common, Data, flag
 from netchu.cli.outcome import INTERRUPTED, OK, RESUMABLE
 from netchu.cli.outfile import check_place
 from netchu.cli.output import message, result, result_json
-from netchu.cli.runs import RunFolder, absolute_if_path, ending_by_signal, new_run_folder
+from netchu.cli.runs import LastingStream, RunFolder, absolute_if_path, ending_by_signal, new_run_folder
 from netchu.cli.version import version
 from netchu.errors import CheckpointError, NetchuError, UsageError
+from netchu.files import temporary_name
 from netchu.interruption import Terminated
 
 if TYPE_CHECKING:
@@ -99,15 +103,16 @@ def train(
     check_numbers(job)
     check_out(job.out)
     if resume is None:
-        folder = new_run_folder(run)
-        job = replace(job, engine=common.use_engine(), data=absolute_if_path(data), out=os.path.abspath(out))
+        job = replace(job, engine=common.use_engine())
         make_optimizer(job)  # an unknown name is an error before anything is written
-        folder.begin(vars(job))
+        folder = new_run_folder(run)
+        folder.begin(vars(job) | {"data": absolute_if_path(data), "out": os.path.abspath(out)})
     with ending_by_signal():
         try:
-            return run_job(replace(job, out=out if resume is None else job.out), folder, common)
+            return run_job(job, folder, common)
         except Terminated:
-            message(f"Stopped by a signal. To go on: netchu train --resume {folder.path}")
+            with suppress(OSError):  # its terminal may have been closed
+                message(f"Stopped by a signal. To go on: netchu train --resume {folder.path}")
             return RESUMABLE
 
 
@@ -118,6 +123,7 @@ def run_job(job: Job, folder: RunFolder, common: Common) -> int:
     from netchu.cli.tools import load_data, measure
 
     # 1. Data and model.
+    started = time.time()
     optimizer = make_optimizer(job)
     began = timing.seconds()
     data = load_data(job.data, common)
@@ -138,7 +144,7 @@ def run_job(job: Job, folder: RunFolder, common: Common) -> int:
         figures = None
     # 3. Saving, then the report.
     model.info = about(job, data, model, history, figures)
-    save(model, job.out)
+    save(model, job.out, started)
     if figures is None:
         message(
             f"Interrupted in epoch {len(history.epoch)} of {epochs}, after {model.info['updates']:,} updates. "
@@ -179,13 +185,18 @@ def job_from(folder: RunFolder, common: Common) -> Job:
         DataNotFoundError, CheckpointError: there is no such run, or its settings cannot be read.
         UsageError: it runs on another engine than the one asked for now.
     """
-    settings = folder.read()
-    try:
-        job = Job(**settings)
-    except TypeError:
-        raise CheckpointError(
-            str(folder.settings), expected=f"the settings {[f.name for f in fields(Job)]}", got=f"{list(settings)}"
-        ) from None
+    settings, kinds = folder.read(), get_type_hints(Job)
+    if set(settings) != set(kinds):
+        raise CheckpointError(str(folder.settings), expected=f"the settings {list(kinds)}", got=f"{list(settings)}")
+    for name, kind in kinds.items():
+        if not isinstance(settings[name], list if name == "layers" else kind):
+            raise CheckpointError(
+                str(folder.settings),
+                expected=f"{name} of type {Job.__annotations__[name]}",
+                got=f"{name}={settings[name]!r:.60}",
+            )
+    job = Job(**settings)
+    checked_layers(",".join(map(str, job.layers)))
     if common.engine not in (None, job.engine):
         raise UsageError("--engine", expected=f"{job.engine}, the run's own", got=f"{common.engine}")
     return job
@@ -268,7 +279,7 @@ def learn(model: Sequential, data: Dataset, epochs: int, job: Job, folder: RunFo
     from netchu.cli.tools import as_input
     from netchu.progress import ProgressLine
 
-    progress = ProgressLine(0 if common.quiet else 1, stream=sys.stderr)
+    progress = ProgressLine(0 if common.quiet else 1, stream=cast("TextIO", LastingStream(sys.stderr)))
     log = RunLog(folder.path, about={"data": {"name": data.name, "sha256": data.sha256}})
     backup = BackupAndRestore(folder.checkpoints, job.checkpoint_every or "epoch", delete_checkpoint=False)
     x = as_input(model, data.x_train)
@@ -293,10 +304,17 @@ def about(job: Job, data: Dataset, model: Sequential, history: History, figures:
     return {**told, "test_accuracy": figures.accuracy, "test_loss": figures.loss}
 
 
-def save(model: Sequential, out: str) -> None:
-    """Save the model; NetchuError with path and reason if the disk does not take it."""
+def save(model: Sequential, out: str, began: float) -> None:
+    """Save the model; NetchuError with path and reason if the disk does not take it.
+
+    What processes that were killed while saving it left half written before `began`, in seconds, is removed.
+    """
+    place = Path(out)
     try:
         model.save(out)
+        for leftover in place.parent.glob(temporary_name(glob.escape(place.name), "*")):
+            if leftover.stat().st_mtime < began:
+                leftover.unlink(missing_ok=True)
     except OSError as error:
         raise NetchuError(
             f"{out}: the model could not be saved: {error.strerror or error}. An older file of that "

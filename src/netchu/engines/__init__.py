@@ -3,7 +3,8 @@
     netchu.set_engine("jax")      or   NETCHU_ENGINE=jax   or   netchu train --engine jax
 
 `xp` holds the current engine's functions, the closed list in `base.py`; every operation above this floor is written
-with `xp.exp(x)`, `x @ w` and the like.  Reading order: `base.py` (the contract), `numpy.py`, `jax.py`, `tensorflow.py`.
+with `xp.exp(x)`, `x @ w` and the like.  Reading order: `base.py` (the contract), `numpy.py`, then
+`tracing.py`, `jax.py`, `tensorflow.py`.
 
 A heavy library is imported only when its engine is asked for.  The engine belongs to the process, like Keras's
 backend: set it before building a model.

@@ -7,17 +7,15 @@ touched here.
 from __future__ import annotations
 
 import functools
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from netchu.engines.base import DTYPES, STANDARD_FUNCTIONS, Array, Boxed, Engine, Shape
-from netchu.errors import EngineError
+from netchu.engines.base import DTYPES, STANDARD_FUNCTIONS, Array, Shape
+from netchu.engines.tracing import TracingEngine
 
 Pair = tuple[int, int]
 
@@ -90,74 +88,29 @@ def top_k(x: Array, k: int) -> tuple[Array, Array]:
 EXTRAS = (add_patches, pad, patches, random_normal, random_uniform, scatter_add, top_k)
 
 
-class JaxEngine(Engine):
-    """Arrays are `jax.Array`; `compile` is `jax.jit` over the boxes' arrays."""
+class JaxEngine(TracingEngine):
+    """Arrays are `jax.Array`; steps are compiled by `jax.jit`."""
 
-    name = "jax"
+    name, library = "jax", "JAX"
 
     def __init__(self) -> None:
+        super().__init__()
         self.functions = {name: getattr(jnp, name) for name in (*STANDARD_FUNCTIONS, *DTYPES)}
         self.functions |= {f.__name__: f for f in EXTRAS}
         self.functions["erf"] = jax.scipy.special.erf
-        self._lifted: frozenset[int] | None = None  # ids of the boxes that the step being traced carries
 
     def asarray(self, value: object, dtype: str | None = None) -> Array:
         """See `Engine.asarray`; 64-bit host values become 32-bit, as JAX's default has it."""
         host = value if isinstance(value, jax.Array) else np.asarray(value, dtype=dtype)
         return jnp.asarray(host) if dtype is None else jnp.asarray(host, dtype=jax.dtypes.canonicalize_dtype(dtype))
 
-    def to_numpy(self, array: Array) -> np.ndarray:
-        """See `Engine.to_numpy`."""
-        if self.is_traced(array):
-            raise EngineError(
-                f"A value was asked for while JAX traces the step: expected only array operations, "
-                f"got a request for the numbers of a tensor of shape={tuple(array.shape)} (float(t), t.numpy() or "
-                "`if t`). Use netchu.ops.where instead of `if`, or compile(run_eagerly=True) to run without tracing."
-            )
-        return np.asarray(array)
-
     def is_traced(self, array: Array) -> bool:
         """True for JAX's tracers."""
         return isinstance(array, jax.core.Tracer)
 
-    def compile(self, step: Callable[..., Any], variables: Mapping[str, Boxed]) -> Callable[..., Any]:
-        """See `Engine.compile`."""
-
-        @jax.jit  # type: ignore[untyped-decorator]
-        def pure(state: dict[str, Array], *arguments: Any) -> tuple[dict[str, Array], Any]:
-            with self._carrying(variables):
-                for name, variable in variables.items():
-                    variable.array = state[name]
-                result = step(*arguments)
-                return {name: variable.array for name, variable in variables.items()}, result
-
-        def compiled(*arguments: Any) -> Any:
-            state, result = pure({name: variable.array for name, variable in variables.items()}, *arguments)
-            for name, variable in variables.items():
-                variable.array = state[name]
-            return result
-
-        return compiled
-
-    @contextmanager
-    def _carrying(self, variables: Mapping[str, Boxed]) -> Iterator[None]:
-        """While tracing, remember which boxes are carried; afterwards no box is left with a tracer in it."""
-        before, arrays = self._lifted, {name: variable.array for name, variable in variables.items()}
-        self._lifted = frozenset(map(id, variables.values()))
-        try:
-            yield
-        finally:
-            self._lifted = before
-            for name, variable in variables.items():
-                variable.array = arrays[name]
-
-    def holds(self, variable: Boxed) -> bool:
-        """See `Engine.holds`."""
-        return self._lifted is None or id(variable) in self._lifted
-
-    def threads(self) -> int:
-        """XLA's CPU thread pool follows the processors this process may use."""
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    def compile_pure(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """See `TracingEngine.compile_pure`."""
+        return jax.jit(function)  # type: ignore[no-any-return]
 
     def version(self) -> str:
         """JAX's version."""

@@ -18,14 +18,14 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from netchu.engines.base import DTYPES, Array, Boxed, Engine, Shape
-from netchu.errors import EngineError
+from netchu.engines.base import DTYPES, Array, Shape
+from netchu.engines.tracing import TracingEngine
 
 
 @contextmanager
@@ -185,6 +185,8 @@ def zeros(shape: Shape, *, dtype: Any = tf.float32) -> Array:
 
 # --- what learning needs beside the standard -------------------------------------------------------------------------
 
+PHILOX = 1  # Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (2011)
+
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` traced and compiled by XLA, once for each shape.
@@ -192,9 +194,6 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     TensorFlow adds up the tracings of all functions with one body and warns at five; a partial is counted by itself.
     """
     return tf.function(functools.partial(function), autograph=False, jit_compile=True)  # type: ignore[no-any-return]
-
-
-PHILOX = 1  # Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (2011)
 
 
 @functools.cache
@@ -277,17 +276,17 @@ EXTRAS = (add_patches, pad, patches, random_normal, random_uniform, scatter_add,
 # --- the engine ------------------------------------------------------------------------------------------------------
 
 
-class TensorFlowEngine(Engine):
-    """Arrays are `tf.Tensor`; `compile` is `tf.function` over the boxes' arrays, compiled for each shape."""
+class TensorFlowEngine(TracingEngine):
+    """Arrays are `tf.Tensor`; steps are traced by `tf.function` and compiled by XLA."""
 
-    name = "tensorflow"
+    name, library = "tensorflow", "TensorFlow"
 
     def __init__(self) -> None:
+        super().__init__()
         self.functions = SAME | {f.__name__: f for f in (*OWN, *EXTRAS)}
         self.functions |= {name: _of_floats(function) for name, function in OF_FLOATS.items()}
         self.functions |= {name: _of_two(function) for name, function in OF_TWO.items()}
         self.functions |= {name: getattr(tf, name) for name in DTYPES}
-        self._lifted: frozenset[int] | None = None  # ids of the boxes that the step being traced carries
 
     def asarray(self, value: object, dtype: str | None = None) -> Array:
         """See `Engine.asarray`; the values are copied."""
@@ -299,16 +298,6 @@ class TensorFlowEngine(Engine):
         with tf.init_scope():  # outside the graph: its numbers are known, and it may outlive the tracing
             return tf.convert_to_tensor(host)
 
-    def to_numpy(self, array: Array) -> np.ndarray:
-        """See `Engine.to_numpy`."""
-        if self.is_traced(array):
-            raise EngineError(
-                f"A value was asked for while TensorFlow traces the step: expected only array operations, "
-                f"got a request for the numbers of a tensor of shape={tuple(array.shape)} (float(t), t.numpy() or "
-                "`if t`). Use netchu.ops.where instead of `if`, or compile(run_eagerly=True) to run without tracing."
-            )
-        return np.asarray(array)  # a read-only view of the tensor's memory
-
     def narrow(self, array: Array, values: tuple[Array, ...]) -> Array:
         """TensorFlow makes float64 of whole numbers divided; Keras and the other engines make float32."""
         if array.dtype != tf.float64 or any(getattr(value, "dtype", None) == tf.float64 for value in values):
@@ -319,46 +308,13 @@ class TensorFlowEngine(Engine):
         """True for the tensors of a graph, which have no values."""
         return bool(tf.is_symbolic_tensor(array))
 
-    def compile(self, step: Callable[..., Any], variables: Mapping[str, Boxed]) -> Callable[..., Any]:
-        """See `Engine.compile`."""
-
-        @_compiled
-        def pure(state: dict[str, Array], *arguments: Any) -> tuple[dict[str, Array], Any]:
-            with self._carrying(variables):
-                for name, variable in variables.items():
-                    variable.array = state[name]
-                result = step(*arguments)
-                return {name: variable.array for name, variable in variables.items()}, result
-
-        def compiled(*arguments: Any) -> Any:
-            state, result = pure({name: variable.array for name, variable in variables.items()}, *arguments)
-            for name, variable in variables.items():
-                variable.array = state[name]
-            return result
-
-        return compiled
-
-    @contextmanager
-    def _carrying(self, variables: Mapping[str, Boxed]) -> Iterator[None]:
-        """While tracing, remember which boxes are carried; afterwards no box is left with a tracer in it."""
-        before, arrays = self._lifted, {name: variable.array for name, variable in variables.items()}
-        self._lifted = frozenset(map(id, variables.values()))
-        try:
-            yield
-        finally:
-            self._lifted = before
-            for name, variable in variables.items():
-                variable.array = arrays[name]
-
-    def holds(self, variable: Boxed) -> bool:
-        """See `Engine.holds`."""
-        return self._lifted is None or id(variable) in self._lifted
+    def compile_pure(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """See `TracingEngine.compile_pure`."""
+        return _compiled(function)
 
     def threads(self) -> int:
-        """What the program chose, or the processors that this process may use."""
-        chosen = int(tf.config.threading.get_intra_op_parallelism_threads())
-        here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return chosen or here
+        """What the program chose by TensorFlow's own switch, else the processors that this process may use."""
+        return int(tf.config.threading.get_intra_op_parallelism_threads()) or super().threads()
 
     def version(self) -> str:
         """TensorFlow's version."""

@@ -36,7 +36,7 @@ from netchu.interop.keras_config import layer_from_keras, layer_to_keras, object
 from netchu.interop.read_hdf5 import ArrayPlace, UnreadableError, find_arrays, read_array
 from netchu.interop.write_hdf5 import write_hdf5
 from netchu.layers.base import unused_name
-from netchu.models import MAX_LAYERS, UNFIT, Sequential, count_layers, empty_model
+from netchu.models import MAX_LAYERS, MAX_METRICS, UNFIT, Sequential, count_layers, empty_model
 from netchu.registry import to_json
 from netchu.saving import MAX_FILE_BYTES, read_bytes, strict_json
 from netchu.tape import Variable
@@ -264,6 +264,8 @@ def _compile_from_keras(model: Sequential, settings: Any) -> bool:
     plain, weighted = (settings.get(key) or [] for key in ("metrics", "weighted_metrics"))
     if not isinstance(plain, list) or not isinstance(weighted, list):
         raise UsageError("compile", expected="lists of metrics", got=f"{plain!r:.60}, {weighted!r:.60}")
+    if len(plain) + len(weighted) > MAX_METRICS:
+        raise UsageError("compile", expected=f"at most {MAX_METRICS} metrics", got=f"{len(plain) + len(weighted)}")
     loss, loss_weights = settings.get("loss"), settings.get("loss_weights")
     if isinstance(loss, list) or loss_weights is not None:
         raise UsageError("compile", expected="one loss, not weighted", got=f"{loss=!r:.60}, {loss_weights=!r:.60}")

@@ -115,7 +115,7 @@ class PReLU(_ShapeKeeping):
 
     def build(self, input_shape: BatchShape) -> None:
         """Make the slopes."""
-        shared = self.shared_axes or []
+        shared = set(self.shared_axes or ())
         lengths = [1 if axis in shared else n for axis, n in enumerate(input_shape)][1:]
         if None in lengths or any(axis >= len(input_shape) for axis in shared):
             raise ShapeError(
@@ -170,10 +170,21 @@ class Softmax(_ShapeKeeping):
     def __init__(self, axis: int | Sequence[int] = -1, **settings: Any) -> None:
         super().__init__(**settings)
         self.axis = axis if isinstance(axis, int) else list(axis)
+        self._axes = [axis] if isinstance(axis, int) else list(axis)
+
+    def build(self, input_shape: BatchShape) -> None:
+        """Check that the input has the axes."""
+        ndim = len(input_shape)
+        if not self._axes or len({a % ndim for a in self._axes if -ndim <= a < ndim}) != len(self._axes):
+            raise ShapeError(
+                f"layer '{self.name}' (Softmax)",
+                expected=f"different axes from {-ndim} to {ndim - 1}",
+                got=f"axis={self.axis!r:.60} for {input_shape=}",
+            )
 
     def call(self, x: Tensor) -> Tensor:
         """See `Softmax`."""
-        axes = [self.axis] if isinstance(self.axis, int) else self.axis
+        axes = self._axes
         if len(axes) == 1:
             return ops.softmax(x, axis=axes[0])
         return ops.exp(x - ops.logsumexp(x, axis=tuple(axes), keepdims=True))

@@ -110,6 +110,7 @@ class Layer(Configurable):
         finally:
             for variable, array in before:  # asking for a shape must not count as a call
                 variable.array = array
+            self.forget_losses()
 
     # --- what a subclass uses ----------------------------------------------------------------------------------------
 

@@ -62,11 +62,11 @@ class _Normalizing(Layer):
         ndim = len(input_shape)
         self._axes = sorted({axis % ndim for axis in axes if -ndim <= axis < ndim})
         lengths = tuple(n for axis in self._axes if (n := input_shape[axis]) is not None)
-        if len(lengths) != len(axes) or 0 in self._axes:
+        if not axes or len(lengths) != len(axes) or 0 in self._axes:
             raise ShapeError(
                 f"layer '{self.name}' ({type(self).__name__})",
                 expected="an axis of the input other than the batch, of known length",
-                got=f"axis={list(axes)} for input_shape={input_shape}",
+                got=f"axis={list(axes)!r:.60} for input_shape={input_shape}",
             )
         self._lengths = lengths
         return lengths
@@ -162,9 +162,9 @@ class BatchNormalization(_Normalizing):
         **settings: Any,
     ) -> None:
         super().__init__(epsilon, center, scale, beta_initializer, gamma_initializer, **settings)
-        for name, value in (("renorm", renorm), ("synchronized", synchronized)):
+        for name, value in (("renorm", renorm), ("renorm_clipping", renorm_clipping), ("synchronized", synchronized)):
             if value:
-                raise UsageError("BatchNormalization", expected=f"{name}=False, the only way here", got=f"{name}=True")
+                raise UsageError("BatchNormalization", expected=f"no {name}", got=f"{name}={value!r:.60}")
         if not 0 <= momentum <= 1:
             raise UsageError("BatchNormalization", expected="momentum from 0 to 1", got=f"momentum={momentum!r}")
         self.axis, self.momentum = axis, float(momentum)

@@ -61,6 +61,10 @@ class Dropout(_Random):
         super().__init__(seed, **settings)
         self.rate = _share(type(self).__name__, rate)
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        if not all(n is None or (isinstance(n, int) and n >= 1) for n in self.noise_shape or ()):
+            raise UsageError(
+                type(self).__name__, expected="noise_shape of lengths or None", got=f"noise_shape={noise_shape!r:.60}"
+            )
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """Dropped and scaled in training, else x itself."""

@@ -16,6 +16,8 @@ from netchu.layers.base import MAX_AXES, BatchShape, Layer
 from netchu.ops.convolution import Pair, check_data_format, pair, windows_along
 from netchu.tape import Tensor
 
+MAX_BORDER = 1024  # that "same" may add to an image at an edge: a slip of the pen would fill the memory with zeros
+
 
 class Flatten(Layer):
     """All numbers of a sample in one row: (batch, 28, 28) -> (batch, 784)."""
@@ -44,7 +46,7 @@ class Reshape(Layer):
     def __init__(self, target_shape: tuple[int, ...], **settings: Any) -> None:
         super().__init__(**settings)
         self.target_shape = tuple(target_shape)
-        whole = all(isinstance(n, int) and (n > 0 or n == -1) for n in self.target_shape)
+        whole = all(isinstance(n, int) and n is not True and (n > 0 or n == -1) for n in self.target_shape)
         if not whole or self.target_shape.count(-1) > 1 or len(self.target_shape) > MAX_AXES:
             raise UsageError(
                 "Reshape", expected="positive lengths, at most one of them -1", got=f"target_shape={target_shape!r:.60}"
@@ -86,7 +88,7 @@ class Permute(Layer):
     def __init__(self, dims: tuple[int, ...], **settings: Any) -> None:
         super().__init__(**settings)
         self.dims = tuple(dims)
-        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+        if any(n is True for n in self.dims) or sorted(self.dims) != list(range(1, len(self.dims) + 1)):
             raise UsageError("Permute", expected="each axis once, counted from 1", got=f"dims={dims!r:.60}")
 
     def call(self, x: Tensor) -> Tensor:
@@ -125,10 +127,11 @@ def images_after(
     layer: Layer, input_shape: BatchShape, size: Pair, strides: Pair, padding: str, dilation: Pair = (1, 1)
 ) -> tuple[int | None, int | None]:
     """How many windows of `size` there are, (rows, columns); ShapeError, naming the layer, if not even one fits."""
-    rows, columns = (
-        None if length is None else windows_along(length, window, stride, apart, padding)[0]
+    along = [
+        (None, (0, 0)) if length is None else windows_along(length, window, stride, apart, padding)
         for length, window, stride, apart in zip(input_shape[1:3], size, strides, dilation)
-    )
+    ]
+    (rows, _), (columns, _) = along
     if any(count is not None and count < 1 for count in (rows, columns)):
         raise ShapeError(
             f"layer '{layer.name}' ({type(layer).__name__})",
@@ -136,6 +139,12 @@ def images_after(
             + (f" with dilation {dilation}" if max(dilation) > 1 else ""),
             got=f"input_shape={(None, *input_shape[1:])}",
             do='Leave out a pooling layer before it, use a smaller window, or padding="same".',
+        )
+    if max(max(border) for _, border in along) > MAX_BORDER:
+        raise ShapeError(
+            f"layer '{layer.name}' ({type(layer).__name__})",
+            expected=f'windows that reach at most {MAX_BORDER} pixels over an edge with padding="same"',
+            got=f"windows of {size} with dilation {dilation} for input_shape={(None, *input_shape[1:])}",
         )
     return rows, columns
 
@@ -181,7 +190,8 @@ class ZeroPadding2D(Layer):
 
 def _are_numbers(value: Any) -> bool:
     try:
-        return np.asarray(value).dtype.kind in "iuf"
+        numbers = np.asarray(value)
+        return numbers.dtype.kind in "iuf" and bool(np.all(np.abs(numbers) <= np.finfo("float32").max))
     except ValueError:  # rows of different lengths
         return False
 
@@ -195,7 +205,8 @@ class Rescaling(Layer):
         name, trainable, dtype: see `Layer`.
 
     Raises:
-        UsageError: a scale or an offset that is no number.
+        UsageError: a scale or an offset that is no number, or none that float32 can hold.
+        ShapeError: an input that scale and offset do not broadcast to.
     """
 
     def __init__(self, scale: Any, offset: Any = 0.0, **settings: Any) -> None:
@@ -204,6 +215,17 @@ class Rescaling(Layer):
             if not _are_numbers(value):
                 raise UsageError("Rescaling", expected=f"numbers as {key}", got=f"{key}={value!r:.60}")
         self.scale, self.offset = scale, offset
+
+    def build(self, input_shape: BatchShape) -> None:
+        """Check that scale and offset fit the input."""
+        for key, shape in (("scale", np.shape(self.scale)), ("offset", np.shape(self.offset))):
+            lengths = list(zip(reversed(shape), reversed(input_shape)))  # a length that is not known fits any
+            if len(shape) > len(input_shape) or any(n != 1 and m not in (n, None) for n, m in lengths):
+                raise ShapeError(
+                    f"layer '{self.name}' (Rescaling)",
+                    expected=f"{key} as one number, or one for each channel of {input_shape}",
+                    got=f"{key} of shape {shape}",
+                )
 
     def call(self, x: Tensor) -> Tensor:
         """x * scale + offset."""

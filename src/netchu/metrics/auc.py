@@ -19,7 +19,7 @@ from netchu.tape import Tensor
 
 KINDS = ("true_positives", "false_positives", "true_negatives", "false_negatives")
 EPSILON = 1e-7  # the outermost thresholds lie this far outside [0, 1], so that all and none of the predictions pass
-MOST_THRESHOLDS = 100_000
+MOST_THRESHOLDS = 10_000
 
 
 class AUC(Metric):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from netchu import losses, ops
-from netchu.errors import ShapeError, UsageError
+from netchu.errors import ShapeError
 from netchu.registry import Configurable, checked_name, snake_case
 from netchu.tape import Tensor, Variable
 

@@ -87,9 +87,9 @@ class Optimizer(Configurable):
         where = type(self).__name__
         check_bounds(where, weight_decay, clipnorm=clipnorm, clipvalue=clipvalue, global_clipnorm=global_clipnorm)
         n = gradient_accumulation_steps
-        if n is not None and not (isinstance(n, (int, np.integer)) and n >= 2):
+        if n is not None and not (isinstance(n, (int, np.integer)) and 2 <= n < 2**31):
             raise UsageError(
-                where, expected="gradient_accumulation_steps >= 2 or None", got=f"gradient_accumulation_steps={n!r}"
+                where, expected="gradient_accumulation_steps >= 2 or None", got=f"gradient_accumulation_steps={n!r:.60}"
             )
         self.weight_decay, self.name = weight_decay, where.lower() if name is None else checked_name(where, name)
         self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
@@ -205,6 +205,11 @@ class Optimizer(Configurable):
         return Variable(np.full(shape, self.initial_value(name), dtype), trainable=False, name=name)
 
     # --- a step ------------------------------------------------------------------------------------------------------
+
+    def apply(self, grads: Iterable[Tensor | None], trainable_variables: Iterable[Variable] | None = None) -> None:
+        """`apply_gradients` with gradients and weights apart; None for the weights it was built for."""
+        weights = self.weights if trainable_variables is None else trainable_variables
+        self.apply_gradients(zip(grads, weights, strict=True))
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Tensor | None, Variable]]) -> None:
         """Make one step.

@@ -13,6 +13,8 @@ from netchu.optimizers import schedules
 from netchu.optimizers.schedules import LearningRateSchedule
 from netchu.tape import Tensor, Variable
 
+GREATEST_RATE = float(np.finfo("float32").max)
+
 
 def learning_rate_of(where: str, given: Any) -> Variable | LearningRateSchedule | Callable[[], Any]:
     """What was given as learning rate: a number as a Variable, a configuration as its schedule, functions as they are.
@@ -36,7 +38,7 @@ def learning_rate_of(where: str, given: Any) -> Variable | LearningRateSchedule 
             ) from None
         function: Callable[[], Any] = given
         return function
-    if not isinstance(given, (int, float, np.number, Tensor)) or not 0 <= float(given) < float("inf"):
+    if not isinstance(given, (int, float, np.number, Tensor)) or not 0 <= float(given) <= GREATEST_RATE:
         raise UsageError(
             where,
             expected="a learning rate >= 0",

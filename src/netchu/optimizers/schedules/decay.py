@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -81,6 +82,9 @@ class InverseTimeDecay(LearningRateSchedule):
         return self.initial_learning_rate / (1 + self.decay_rate * p)
 
 
+MOST_VALUES = 1000  # each is an operation in every compiled step
+
+
 class PiecewiseConstantDecay(LearningRateSchedule):
     """One constant after another: values[0] up to and including step boundaries[0], then values[1], and so on.
 
@@ -94,12 +98,15 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     """
 
     def __init__(self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant") -> None:
-        if not boundaries or len(values) != len(boundaries) + 1 or sorted(set(boundaries)) != list(boundaries):
+        ascending = boundaries and sorted(set(boundaries)) == list(boundaries)
+        if not ascending or len(values) != len(boundaries) + 1 or len(values) > MOST_VALUES:
             raise UsageError(
                 "PiecewiseConstantDecay",
-                expected="ascending boundaries, and one value more than boundaries",
-                got=f"boundaries={boundaries}, values={values}",
+                expected=f"ascending boundaries, and one value more than boundaries, {MOST_VALUES} at most",
+                got=f"boundaries={boundaries!r:.60}, values={values!r:.60}",
             )
+        if not all(isinstance(n, (int, float)) and math.isfinite(n) for n in (*boundaries, *values)):
+            raise UsageError("PiecewiseConstantDecay", expected="finite numbers", got=f"{boundaries=}, {values=}")
         self.boundaries, self.values, self.name = list(boundaries), list(values), name
 
     def __call__(self, step: Any) -> Tensor:
