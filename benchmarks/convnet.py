@@ -20,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def train(library: Any, folder: str, epochs: int, seed: int) -> dict[str, Any]:
     clock = library.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter()))
     model.fit(x["train"], labels["train"], epochs=epochs, batch_size=128, verbose=0, callbacks=[clock])
     _, accuracy = model.evaluate(x["t10k"], labels["t10k"], batch_size=500, verbose=0)
-    return {"seconds": [b - a for a, b in zip(ends, ends[1:])], "test_accuracy": accuracy}
+    return {"seconds": [b - a for a, b in pairwise(ends)], "test_accuracy": accuracy}
 
 
 def run(name: str, arguments: list[str]) -> dict[str, Any]:

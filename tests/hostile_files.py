@@ -346,7 +346,7 @@ CORPUS: dict[str, Callable[[], bytes]] = {
             ("BatchNormalization", "renorm", (True,)),
             ("LayerNormalization", "axis", ([], [0], [1, 1], [4], [3] * 100_000)),
             ("PReLU", "shared_axes", ([0], [9], [1] * 300_000 + [9], "1", 2**40)),
-            ("Softmax", "axis", (4, -5, [1, 1], [], 2**40, "1", None)),
+            ("Softmax", "axis", (4, -5, [1, 1], [], 2**40, "1", None, True, [1.5])),
             ("SpatialDropout2D", "rate", (1, -0.1, 2, float("nan"), "0.5", None, [0.5])),
             ("GaussianNoise", "stddev", (-1, 1.5, float("nan"), [1])),
             ("Dropout", "noise_shape", ([-1], [0], "1", [[1]], 3)),

@@ -43,6 +43,7 @@ VALUES: dict[str, list[float]] = {
     "tanh_shrink": [x - math.tanh(x) for x in X],
     "hard_sigmoid": [0, 1 / 3, 0.5, 0.25 / 6 + 0.5, 5 / 6],
     "hard_silu": [0, -1 / 3, 0, 0.25 * (0.25 / 6 + 0.5), 5 / 3],
+    "hard_swish": [0, -1 / 3, 0, 0.25 * (0.25 / 6 + 0.5), 5 / 3],
     "hard_tanh": [-1, -1, 0, 0.25, 1],
     "hard_shrink": [-3, -1, 0, 0, 2],
     "soft_shrink": [-2.5, -0.5, 0, 0, 1.5],

@@ -34,6 +34,7 @@ FLOORS: list[list[str]] = [
         "checks",
         "stepping",
         "resuming",
+        "loop",
         "training",
         "summary",
         "models",

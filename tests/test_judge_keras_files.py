@@ -16,10 +16,9 @@ import netchu
 from helpers import ENGINE_RTOL, RUN_ATOL, STEP_ATOL, assert_close, assert_same_bits
 from netchu import Sequential, layers, losses, metrics, optimizers
 from netchu.interop.keras_config import MODULES, NOT_IN_KERAS
-from netchu.interop.keras_files import group_name
 from netchu.layers import BatchNormalization, Dense, Dropout, Input
 from netchu.models import load_model
-from netchu.registry import Configurable
+from netchu.registry import Configurable, snake_case
 from test_keras_files import OPTIMIZERS, PARTS
 from test_layers import CASES as LAYERS
 
@@ -127,7 +126,7 @@ def test_groups_have_keras_names(keras: ModuleType) -> None:
     naming = importlib.import_module("keras.src.utils.naming")
     names = [name for name in dir(keras.layers) if name[0].isupper()]
     assert len(names) > 100
-    assert [group_name(name) for name in names] == [naming.to_snake_case(name) for name in names]
+    assert [snake_case(name) for name in names] == [naming.to_snake_case(name) for name in names]
 
 
 @pytest.mark.filterwarnings(THEIRS)

@@ -10,6 +10,7 @@ samples change is not.  `UNSTEADY` names those few; all else must be steady and 
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import os
 import warnings
@@ -17,7 +18,6 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
 
 import netchu
@@ -28,7 +28,7 @@ HISTORY_RTOL = 1e-4  # figures of two float32 libraries after up to 8 updates
 WEIGHTS_RTOL = 1e-3  # of the largest of an array: single weights near 0 may differ more
 PREDICTIONS_RTOL = 1e-3  # as the weights that make them
 
-SEEDS = range(40)
+SEEDS = (*range(35), 38)  # 38 stands for what cannot be judged
 ON_JAX = SEEDS[::3]
 UNSTEADY: dict[int, tuple[set[int], str]] = {
     38: ({0}, "gamma of a LayerNormalization over equal numbers, a mean of a softmax: its gradient is rounding, which "
@@ -94,14 +94,19 @@ def test_keras_is_steady_where_it_judges(seed: int, by_keras: Any) -> None:
     assert all(found.weights[i] > WEIGHTS_RTOL / 10 for i in left_out), "steady after all: judge it"
 
 
-@pytest.mark.judge
-@pytest.mark.filterwarnings("ignore")
-def test_one_changed_weight_would_be_noticed(by_keras: Any) -> None:
-    theirs, _ = by_keras(0)
-    training = Training(0)
-    training.x = training.x * np.float32(1.001)
-    with pytest.raises(AssertionError):
-        assert_within(compare(training.run(netchu), theirs), set())
+def test_nine_networks_in_ten_would_notice_a_learning_rate_a_tenth_too_large() -> None:
+    noticed = []
+    for training in map(Training, SEEDS):
+        right = training.run(netchu)
+        optimizer = training.described.compiled["optimizer"]
+        if not isinstance(optimizer.settings["learning_rate"], float):
+            continue  # a schedule
+        settings = optimizer.settings | {"learning_rate": 1.1 * optimizer.settings["learning_rate"]}
+        training.described.compiled["optimizer"] = dataclasses.replace(optimizer, settings=settings)
+        found = compare(training.run(netchu), right)
+        noticed.append(found.history > HISTORY_RTOL or found.largest_of_weights > WEIGHTS_RTOL)
+    assert len(noticed) > len(SEEDS) // 2
+    assert sum(noticed) >= 0.9 * len(noticed)
 
 
 def names_of_layers(layers: list[tuple[str, Any]]) -> set[str]:

@@ -93,11 +93,14 @@ CASES = {
     "Conv2D-dilated": Case(
         lambda **k: Conv2D(2, 2, dilation_rate=(2, 1), use_bias=False, **k), (5, 4, 3), (3, 3, 2), 24
     ),
+    "Conv2D-glu": Case(lambda **k: Conv2D(4, 2, activation="glu", **k), (3, 4, 2), (2, 3, 2), 36),
     "Conv2D-same": Case(lambda **k: Conv2D(3, (2, 3), strides=2, padding="same", **k), (5, 4, 1), (3, 2, 3), 21),
     "Dense": Case(lambda **k: Dense(4, activation="sigmoid", **k), (3,), (4,), 16),
-    "Dense-glu": Case(lambda **k: Dense(4, activation="gelu", use_bias=False, **k), (3,), (4,), 12),
+    "Dense-gelu": Case(lambda **k: Dense(4, activation="gelu", use_bias=False, **k), (3,), (4,), 12),
+    "Dense-glu": Case(lambda **k: Dense(4, activation="glu", **k), (3,), (2,), 16),
     "Dense-rank3": Case(lambda **k: Dense(2, kernel_initializer="he_normal", **k), (5, 3), (5, 2), 8),
     "DepthwiseConv2D": Case(lambda **k: DepthwiseConv2D(2, activation="sigmoid", **k), (4, 5, 3), (3, 4, 3), 15),
+    "DepthwiseConv2D-glu": Case(lambda **k: DepthwiseConv2D(2, activation="glu", **k), (3, 4, 2), (2, 3, 1), 10),
     "DepthwiseConv2D-same": Case(
         lambda **k: DepthwiseConv2D(
             (3, 2), strides=2, padding="same", depth_multiplier=2, depthwise_initializer="he_normal", **k

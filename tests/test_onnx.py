@@ -74,6 +74,7 @@ CASES: dict[str, tuple[tuple[int, ...], Callable[[], Layers]]] = {
     "BatchNormalization-axis 1": (PICTURE, lambda: [BatchNormalization(axis=1, scale=False)]),
     "BatchNormalization-axis 2": (PICTURE, lambda: [Conv2D(4, 3), BatchNormalization(axis=2, center=False)]),
     "Conv2D": (PICTURE, lambda: [Conv2D(4, 3)]),
+    "Conv2D-glu": (PICTURE, lambda: [Conv2D(4, 3, activation="glu"), MaxPooling2D()]),
     "Conv2D-same": (PICTURE, lambda: [Conv2D(4, 3, padding="same", activation="relu")]),
     "Conv2D-same, even window": (PICTURE, lambda: [Conv2D(4, (2, 4), padding="same", use_bias=False)]),
     "Conv2D-same, strides": (PICTURE, lambda: [Conv2D(4, 3, strides=2, padding="same")]),

@@ -342,7 +342,7 @@ REFUSED: list[tuple[Any, str]] = [
     (lambda: RMSprop(rho=-1), "rho=-1"),
     (lambda: AdamW(beta_1=2), "AdamW.*beta_1=2"),
     (lambda: SGD(clipnorm=1.0, clipvalue=1.0), "at most one of clipnorm, clipvalue, global_clipnorm"),
-    (lambda: SGD(clipnorm=-1.0), "clipnorm > 0"),
+    (lambda: SGD(clipnorm=-1.0), "clipnorm > 1e-30"),
     (lambda: SGD(weight_decay=-0.1), "weight_decay >= 0"),
     (lambda: AdamW(weight_decay=None), "AdamW: expected weight_decay >= 0.*Adam"),
     (lambda: Adagrad(initial_accumulator_value=-1.0), "initial_accumulator_value=-1.0"),

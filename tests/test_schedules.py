@@ -207,6 +207,7 @@ REFUSED: list[tuple[Any, str]] = [
     (lambda: PolynomialDecay(0.1, 0), "decay_steps=0"),
     (lambda: CosineDecay(0.1, 0), "decay_steps=0"),
     (lambda: CosineDecay(0.1, "ten"), "decay_steps='ten'"),
+    (lambda: CosineDecay("high", 10), "initial_learning_rate as a finite number. Got: initial_learning_rate='high'"),
     (lambda: CosineDecayRestarts(0.1, 0), "first_decay_steps=0"),
     (lambda: CosineDecayRestarts(0.1, 10, t_mul=0.5), "t_mul >= 1"),
     (lambda: PiecewiseConstantDecay([1, 2], [0.1, 0.2]), "one value more than boundaries"),
@@ -214,7 +215,7 @@ REFUSED: list[tuple[Any, str]] = [
     (lambda: PiecewiseConstantDecay([], [0.1]), "boundaries"),
     (lambda: OneCycle(0.1, 0), "total_steps > 0"),
     (lambda: OneCycle(-0.1, 10), "maximum_learning_rate > 0"),
-    (lambda: OneCycle(0.1, 10, warmup_share=1.0), "warmup_share between 0 and 1"),
+    (lambda: OneCycle(0.1, 10, warmup_share=1.0), "0 < warmup_share < 1"),
     (
         lambda: schedules.deserialize({"class_name": "Cosine", "config": {}}),
         "schedule identifier: 'Cosine'.*CosineDecay",

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from netchu import ops
+from netchu.errors import ShapeError
 from netchu.ops import (
     celu,
     elu,
@@ -17,6 +18,7 @@ from netchu.ops import (
     hard_shrink,
     hard_sigmoid,
     hard_silu,
+    hard_swish,
     hard_tanh,
     leaky_relu,
     log_sigmoid,
@@ -34,6 +36,7 @@ from netchu.ops import (
     sparse_sigmoid,
     sparsemax,
     squareplus,
+    swish,
     tanh,
     tanh_shrink,
     threshold,
@@ -42,10 +45,10 @@ from netchu.registry import Registry
 from netchu.tape import Tensor
 
 __all__ = [
-    "celu", "elu", "exponential", "gelu", "get", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh",
-    "leaky_relu", "linear", "log_sigmoid", "log_softmax", "mish", "relu", "relu6", "selu", "sigmoid", "silu",
-    "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus",
-    "tanh", "tanh_shrink", "threshold",
+    "celu", "elu", "exponential", "gelu", "get", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish",
+    "hard_tanh", "leaky_relu", "linear", "log_sigmoid", "log_softmax", "mish", "relu", "relu6", "selu", "sigmoid",
+    "silu", "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus", "sparse_sigmoid", "sparsemax",
+    "squareplus", "swish", "tanh", "tanh_shrink", "threshold",
 ]  # fmt: skip
 
 
@@ -74,8 +77,7 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
 
 
 _registry: Registry[Callable[..., Tensor]] = Registry(
-    "activation",
-    {name: globals()[name] for name in __all__ if name != "get"} | {"swish": silu, "hard_swish": hard_silu},
+    "activation", {name: globals()[name] for name in __all__ if name != "get"}
 )
 
 
@@ -83,6 +85,20 @@ def get(identifier: Any) -> Callable[..., Tensor]:
     """The function for a name; None gives `linear`.  Raises UsageError that lists the names if there is none."""
     found: Callable[..., Tensor] = _registry.get("linear" if identifier is None else identifier)
     return found
+
+
+def output_shape(activation: Any, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    """The shape of `activation(x)` for x of `input_shape`: the same, but for `glu`, which halves the last axis.
+
+    Raises:
+        ShapeError: `glu` of an odd length.
+    """
+    width = input_shape[-1]
+    if activation is not glu or width is None:
+        return input_shape
+    if width % 2:
+        raise ShapeError("glu", expected="an even length along the last axis", got=f"shape={input_shape}")
+    return (*input_shape[:-1], width // 2)
 
 
 known = frozenset(_registry.table.values())

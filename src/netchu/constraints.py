@@ -9,12 +9,13 @@ A constraint is a function of a weight that gives the weight that is allowed.  `
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from netchu import ops
 from netchu.errors import UsageError
-from netchu.registry import Configurable, Registry
+from netchu.registry import Configurable, Registry, check_numbers
 from netchu.tape import Tensor
 
 EPSILON = 1e-7  # keeps a quotient finite for weights of 0, as in Keras
@@ -50,14 +51,16 @@ class MaxNorm(Constraint):
         max_value: greatest norm, > 0.
         axis: along which the norm is taken.
 
+    Raises:
+        UsageError: a max_value that is not positive, or an axis that is no whole number or list of them.
+
     References:
         Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout: A Simple Way to Prevent Neural Networks
         from Overfitting" (2014), section 5.1.
     """
 
     def __init__(self, max_value: float = 2, axis: Axis = 0) -> None:
-        if not max_value > 0:
-            raise UsageError("MaxNorm", expected="max_value > 0", got=f"max_value={max_value!r}")
+        check_numbers("MaxNorm", above=True, max_value=max_value)
         self.max_value, self.axis = max_value, _checked_axis("MaxNorm", axis)
 
     def __call__(self, w: Any) -> Tensor:
@@ -79,6 +82,9 @@ class UnitNorm(Constraint):
 
     Args:
         axis: along which the norm is taken.
+
+    Raises:
+        UsageError: an axis that is no whole number or list of them.
     """
 
     def __init__(self, axis: Axis = 0) -> None:
@@ -97,13 +103,16 @@ class MinMaxNorm(Constraint):
         max_value: greatest norm.
         rate: 1 brings the norm into the bounds at once, less only part of the way, 0 to 1.
         axis: along which the norm is taken.
+
+    Raises:
+        UsageError: bounds or a rate outside their ranges, or an axis that is no whole number or list of them.
     """
 
     def __init__(self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Axis = 0) -> None:
+        check_numbers("MinMaxNorm", 0, 1, rate=rate)
+        check_numbers("MinMaxNorm", -math.inf, min_value=min_value, max_value=max_value)
         if not 0 <= min_value <= max_value:
             raise UsageError("MinMaxNorm", expected="0 <= min_value <= max_value", got=f"{min_value=}, {max_value=}")
-        if not 0 <= rate <= 1:
-            raise UsageError("MinMaxNorm", expected="rate from 0 to 1", got=f"{rate=}")
         self.min_value, self.max_value, self.rate = min_value, max_value, rate
         self.axis = _checked_axis("MinMaxNorm", axis)
 

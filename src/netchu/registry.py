@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
+import numbers
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Self, TypeVar
@@ -42,14 +44,14 @@ class Configurable:
     def refuse_unknown(self, arguments: dict[str, Any]) -> None:
         """Raise UsageError for keyword arguments that no constructor of the class takes; lists those that it does."""
         if arguments:
-            known = [
+            known = {
                 p.name
                 for cls in type(self).__mro__[:-1]
                 if "__init__" in vars(cls)
                 for p in list(inspect.signature(vars(cls)["__init__"]).parameters.values())[1:]
                 if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-            ]
-            raise UsageError(f"{type(self).__name__}: {choices('argument', next(iter(arguments)), known)}")
+            }
+            raise UsageError(f"{type(self).__name__}: {choices('argument', next(iter(arguments)), sorted(known))}")
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
@@ -106,8 +108,34 @@ def checked_name(where: str, name: Any) -> str:
     return name
 
 
+def check_numbers(
+    where: str, low: float = 0.0, high: float = math.inf, *, above: bool = False, below: bool = False, **values: Any
+) -> None:
+    """Raise UsageError unless each value is a finite number from `low` to `high`.
+
+    Args:
+        where: whose arguments they are, for the message.
+        low: the least that is allowed; with `above` the greatest that is not.
+        high: the greatest that is allowed; with `below` the least that is not.
+        **values: by the names of the arguments.
+    """
+    for name, value in values.items():
+        number = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+        if number and low <= value <= high and not (above and value == low) and not (below and value == high):
+            continue
+        if low == -math.inf:
+            expected = f"{name} as a finite number"
+        elif high == math.inf:
+            expected = f"{name} {'>' if above else '>='} {low:g}"
+        elif below:
+            expected = f"{low:g} {'<' if above else '<='} {name} < {high:g}"
+        else:
+            expected = f"{name} from {low:g} to {high:g}"
+        raise UsageError(where, expected=expected, got=f"{name}={value!r:.60}")
+
+
 def snake_case(name: str) -> str:
-    """`BatchNormalization` -> `batch_normalization`, `Conv2D` -> `conv2d`: an object's name when nobody names it."""
+    """`BatchNormalization` -> `batch_normalization`, `PReLU` -> `p_re_lu`: names of objects, as Keras makes them."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])", "_", name).lower()
 
 

@@ -8,14 +8,13 @@ part of the loss in training and in evaluation.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from netchu import ops
 from netchu.errors import ShapeError, UsageError
-from netchu.registry import Configurable, Registry
+from netchu.registry import Configurable, Registry, check_numbers
 from netchu.tape import Tensor
 
 
@@ -39,7 +38,8 @@ class L1L2(Regularizer):
     """
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
-        self.l1, self.l2 = _checked("L1L2", l1=l1), _checked("L1L2", l2=l2)
+        check_numbers("L1L2", l1=l1, l2=l2)
+        self.l1, self.l2 = float(l1), float(l2)
 
     def __call__(self, x: Any) -> Tensor:
         """`l1 * sum(|x|) + l2 * sum(x * x)`."""
@@ -57,7 +57,8 @@ class L1(Regularizer):
     """
 
     def __init__(self, l1: float = 0.01) -> None:
-        self.l1 = _checked("L1", l1=l1)
+        check_numbers("L1", l1=l1)
+        self.l1 = float(l1)
 
     def __call__(self, x: Any) -> Tensor:
         """`l1 * sum(|x|)`."""
@@ -75,7 +76,8 @@ class L2(Regularizer):
     """
 
     def __init__(self, l2: float = 0.01) -> None:
-        self.l2 = _checked("L2", l2=l2)
+        check_numbers("L2", l2=l2)
+        self.l2 = float(l2)
 
     def __call__(self, x: Any) -> Tensor:
         """`l2 * sum(x * x)`."""
@@ -97,7 +99,8 @@ class OrthogonalRegularizer(Regularizer):
     """
 
     def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
-        self.factor, self.mode = _checked("OrthogonalRegularizer", factor=factor), mode
+        check_numbers("OrthogonalRegularizer", factor=factor)
+        self.factor, self.mode = float(factor), mode
         if mode not in ("rows", "columns"):
             raise UsageError("OrthogonalRegularizer", expected='mode "rows" or "columns"', got=f"mode={mode!r:.60}")
 
@@ -112,13 +115,6 @@ class OrthogonalRegularizer(Regularizer):
         u = rows / ops.sqrt(ops.maximum(ops.sum(ops.square(rows), axis=1, keepdims=True), 1e-14))
         cosines = ops.absolute(u @ ops.transpose(u)) * (1 - np.eye(n, dtype=rows.dtype))  # (n, n), each pair twice
         return self.factor / (n * (n - 1)) * ops.sum(cosines)
-
-
-def _checked(where: str, **factor: float) -> float:
-    (name, value), *_ = factor.items()
-    if not isinstance(value, (int, float)) or not (value >= 0 and math.isfinite(value)):
-        raise UsageError(where, expected=f"{name} >= 0", got=f"{name}={value!r}")
-    return float(value)
 
 
 # Keras's short names: `regularizers.l2(1e-4)`.

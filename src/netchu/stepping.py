@@ -47,6 +47,7 @@ class Stepping(Layer):
     Attributes:
         optimizer: set by `compile`.
         loss: set by `compile`; a Loss, or None.
+        stop_training: set it in a callback to end training after the batch.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -54,6 +55,7 @@ class Stepping(Layer):
         self.optimizer: optimizers.Optimizer | None = None
         self.loss: losses.Loss | None = None
         self.run_eagerly = False
+        self.stop_training = False
         self._compiled_metrics: CompiledMetrics | None = None
         self._compiled_steps = CompiledSteps()
 
@@ -205,7 +207,7 @@ class Stepping(Layer):
                 do="Call compile() again after changing `trainable`.",
             )
 
-    def _step_function(self, mode: str, batch: Batch) -> Callable[[Batch], Any]:
+    def step_function(self, mode: str, batch: Batch) -> Callable[[Batch], Any]:
         """The compiled "train", "test" or "predict" step, made at the first batch.
 
         It takes a batch of NumPy arrays and returns the figures as floats by name, or the outputs as a NumPy array.
@@ -220,6 +222,11 @@ class Stepping(Layer):
                 function = engines.current().compile(function, compiled.variables)
             compiled.functions[key] = _on_host(function, names)
         return compiled.functions[key]
+
+    @property
+    def compiled_variables(self) -> list[Variable]:
+        """What the compiled steps read and change."""
+        return list(self._compiled_steps.variables.values())
 
     def forget_compiled_steps(self) -> None:
         """Compile anew at the next batch: something changed that is a constant of a compiled step."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def summary_text(
     widest = WIDEST + TRAINABLE_COLUMN * show_trainable
     width = line_length or min(widest, shutil.get_terminal_size().columns - MARGIN)
     stops = [0, *(int(end * width) for end in ends)]
-    widths = [stop - start for start, stop in zip(stops, stops[1:])]
+    widths = [stop - start for start, stop in pairwise(stops)]
     if min(widths) < 4:
         raise UsageError("summary", expected="at least 4 columns for each part", got=f"line_length={width}")
     heads = ["Layer (type)", "Output Shape", "Param #", "Trainable"]

@@ -1,17 +1,12 @@
-"""The loop: `fit`, `evaluate` and `predict`.
+"""`fit`, `evaluate` and `predict`: what becomes of their arguments.
 
-Reading order: `Trainer._run_epochs` (epochs of batches, each batch one `train_step`), `fit` (its arguments and data),
-then the rest.  What a step does stands in `stepping.py`; how data becomes batches in `batches.py`.
+The loop of `fit` stands in `loop.py`, what a step does in `stepping.py`, how data becomes batches in `batches.py`.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
-import warnings
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,50 +17,19 @@ from netchu.batches import (
     Batch,
     Batches,
     IterableBatches,
-    again_and_again,
     as_array,
     is_arrays,
     split_validation,
     unpack_x_y_sample_weight,
     weights_for_classes,
 )
-from netchu.callbacks import BackupAndRestore, Callback, CallbackList, History, TerminateOnNaN
+from netchu.callbacks import BackupAndRestore, Callback, CallbackList, History
 from netchu.errors import DataError, UsageError
-from netchu.interruption import Interruption, Terminated
+from netchu.loop import Run, alphabetical, run_epochs
 from netchu.progress import ProgressLine, checked_verbose
 from netchu.random import next_stream
-from netchu.resuming import Keeper, Position, fingerprint
+from netchu.resuming import Keeper, fingerprint
 from netchu.stepping import Logs, Stepping
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one `fit` goes through.
-
-    Attributes:
-        data: the batches to learn from.
-        epochs: their numbers.
-        steps_per_epoch: batches an epoch; None for one pass through the data.
-        listeners: all callbacks.
-        history: the one among them that `fit` returns.
-        validate: `(epoch, listeners, stop)` to the figures of the validation, None if `stop()` cut it short.
-    """
-
-    data: Batches
-    epochs: range
-    steps_per_epoch: int | None
-    listeners: CallbackList
-    history: History
-    validate: Callable[[int, CallbackList, Callable[[], bool]], Logs | None]
-
-    def batches(self, begin: Position) -> Callable[[Position], Iterator[Batch]]:
-        """A function from a position to the batches from there to the end of its epoch, for a run from `begin` on."""
-        if begin.stopped:
-            return lambda at: iter(())
-        if self.steps_per_epoch is None:
-            return lambda at: self.data.epoch(at.epoch, at.step)
-        passes, steps = again_and_again(self.data, self.epochs.start, begin.updates), self.steps_per_epoch
-        return lambda at: itertools.islice(passes, steps - at.step)
 
 
 class Trainer(Stepping):
@@ -73,13 +37,11 @@ class Trainer(Stepping):
 
     Attributes:
         history: of the last `fit`.
-        stop_training: set it in a callback to end training after the batch.
     """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.history: History | None = None
-        self.stop_training = False
 
     # --- fit ---------------------------------------------------------------------------------------------------------
 
@@ -136,98 +98,46 @@ class Trainer(Stepping):
         if isinstance(validation_freq, (int, float, np.number)):
             check_whole(1, validation_freq=validation_freq)
         data, held_back = self._training_data(x, y, sample_weight, class_weight, size, shuffle, validation_split)
-        validation = None
-        if validation_data is not None or held_back is not None:
-            given = held_back if validation_data is None else validation_data
-            validation = self._evaluation_data(given, size if validation_batch_size is None else validation_batch_size)
-
-        def validate(epoch: int, listeners: CallbackList, stop: Callable[[], bool]) -> Logs | None:
-            every = validation_freq
-            due = (epoch + 1) % every == 0 if isinstance(every, (int, np.integer)) else epoch + 1 in every
-            if validation is None or not due:
-                return {}
-            figures = self._evaluate(validation, validation_steps, listeners, stop)
-            return None if figures is None else {f"val_{name}": value for name, value in figures.items()}
-
+        given = held_back if validation_data is None else validation_data
+        validation_size = size if validation_batch_size is None else validation_batch_size
+        validation = None if given is None else self._evaluation_data(given, validation_size)
         self.history = History()
-        listeners = self._listeners(callbacks, verbose, epochs, steps_per_epoch or data.steps, self.history)
-        backup = next((c for c in listeners.callbacks if isinstance(c, BackupAndRestore)), None)
-        run = Run(data, range(initial_epoch, epochs), steps_per_epoch, listeners, self.history, validate)
+        run = Run(
+            data,
+            range(initial_epoch, epochs),
+            steps_per_epoch,
+            self._listeners(callbacks, verbose, epochs, steps_per_epoch or data.steps, self.history),
+            self.history,
+            self._validator(validation, validation_steps, validation_freq),
+        )
+        backup = next((c for c in run.listeners.callbacks if isinstance(c, BackupAndRestore)), None)
         if backup is None:
-            self._run_epochs(run)
+            run_epochs(self, run)
             return self.history
-        settings = {"shuffle": shuffle, "steps_per_epoch": steps_per_epoch, "initial_epoch": initial_epoch} | {
+        settings = {
+            "shuffle": shuffle,
+            "steps_per_epoch": steps_per_epoch,
+            "initial_epoch": initial_epoch,
             "validation_freq": validation_freq,
             "validation_steps": validation_steps,
         }
-        with Keeper(backup, self, data, listeners, fingerprint(self, data, validation, settings)) as keeper:
-            self._run_epochs(run, keeper)
+        with Keeper(backup, self, data, run.listeners, fingerprint(self, data, validation, settings)) as keeper:
+            run_epochs(self, run, keeper)
         return self.history
 
-    def _run_epochs(self, run: Run, keeper: Keeper | None = None) -> None:
-        """The loop: epochs of batches, each batch one training step.  A keeper, if any, saves at its safe points."""
-        listeners = run.listeners
-        stops_at_nan = not any(isinstance(c, TerminateOnNaN) for c in listeners.callbacks)
-        kept: deque[checks.Arrays] = deque(maxlen=2)  # every Variable's array before this step, and before the last
-        self.stop_training = False
-        with Interruption(resumable=keeper is not None) as interruption:
-            listeners.on_train_begin()
-            at = keeper.begin(run.epochs.start) if keeper else Position(run.epochs.start, 0, {}, 0)
-            batches_from, logs, ending, self.stop_training = run.batches(at), at.logs, False, at.stopped
-            for epoch in range(at.epoch, at.epoch + (at.step > 0) if at.stopped else run.epochs.stop):
-                # 1. A new epoch: figures from zero, the batches in a new order; or one that goes on where it was cut.
-                self.reset_metrics()
-                listeners.on_epoch_begin(epoch)
-                if keeper and at.step:
-                    keeper.restore()
-                logs = at.logs
-                for step, batch in enumerate(batches_from(at), at.step):
-                    # 2. One step of learning; a step that spoils the loss is taken back.
-                    listeners.on_train_batch_begin(step)
-                    train = self._step_function("train", batch)
-                    kept.append([(v, v.array) for v in self._compiled_steps.variables.values()])  # no copies
-                    logs = alphabetical(train(batch))
-                    if stops_at_nan and not math.isfinite(logs.get("loss", 0.0)):
-                        raise checks.take_back(self, kept, batch, f"Epoch {epoch + 1}, step {step}", logs["loss"])
-                    listeners.on_train_batch_end(step, logs)
-                    interruption.first_batch = False
-                    at = Position(epoch, step + 1, logs, at.updates + 1, self.stop_training)
-                    ending = interruption.requested
-                    if keeper:
-                        keeper.after_step(at, ending)
-                    if self.stop_training or ending:
-                        break
-                if not logs:
-                    warnings.warn(OUT_OF_DATA.format(epoch=epoch), stacklevel=3)
-                    break
-                if stops_at_nan and not checks.all_finite(self):  # the last step, whose loss came before it
-                    raise checks.take_back(self, kept, batch, f"Epoch {epoch + 1}, step {step}", logs["loss"])
-                # 3. The figures of the epoch, with those of the validation.
-                validated = None if ending else self._validated(run, at, keeper, interruption)
-                logs = alphabetical(logs | (validated or {}))
-                if not interruption.terminated:
-                    listeners.on_epoch_end(epoch, logs)
-                ending = run.history.interrupted = interruption.requested
-                at = Position(epoch + 1, 0, {}, at.updates, self.stop_training)
-                if keeper and validated is not None:
-                    keeper.after_epoch(at, ending or at.stopped or epoch + 1 == run.epochs.stop)
-                if self.stop_training or ending:
-                    break
-            listeners.on_train_end(logs)
-            if keeper and not ending and not interruption.terminated:
-                keeper.finish()
-        if interruption.terminated:
-            raise Terminated
+    def _validator(
+        self, data: Batches | None, steps: int | None, every: int | Sequence[int]
+    ) -> Callable[[int, CallbackList, Callable[[], bool]], Logs | None]:
+        """What validates after an epoch, if it is due: see `Run.validate`."""
 
-    def _validated(self, run: Run, at: Position, keeper: Keeper | None, interruption: Interruption) -> Logs | None:
-        """The figures of a validation; None if it was cut short, and the run saved as it was before it."""
-        if keeper is None:
-            return run.validate(at.epoch, run.listeners, lambda: False)
-        save_as_it_was = keeper.before_validation(at)
-        figures = run.validate(at.epoch, run.listeners, lambda: interruption.requested)
-        if figures is None:
-            save_as_it_was()
-        return figures
+        def validate(epoch: int, listeners: CallbackList, stop: Callable[[], bool]) -> Logs | None:
+            due = (epoch + 1) % every == 0 if isinstance(every, (int, np.integer)) else epoch + 1 in every
+            if data is None or not due:
+                return {}
+            figures = self._evaluate(data, steps, listeners, stop)
+            return None if figures is None else {f"val_{name}": value for name, value in figures.items()}
+
+        return validate
 
     def _training_data(
         self,
@@ -343,7 +253,7 @@ class Trainer(Stepping):
             if stop():
                 return None
             listeners.on_test_batch_begin(step)
-            logs = self._step_function("test", batch)(batch)
+            logs = self.step_function("test", batch)(batch)
             listeners.on_test_batch_end(step, alphabetical(logs))
         if not logs:
             raise DataError("evaluate", expected="at least one batch", got="none")
@@ -379,7 +289,7 @@ class Trainer(Stepping):
         for step, batch in enumerate(itertools.islice(data.epoch(0), steps)):
             listeners.on_predict_batch_begin(step)
             batch = (batch[0], None, None)
-            outputs.append(self._step_function("predict", batch)(batch))
+            outputs.append(self.step_function("predict", batch)(batch))
             listeners.on_predict_batch_end(step, {"outputs": outputs[-1]})
         if not outputs:
             raise DataError("predict", expected="at least one batch", got="none")
@@ -410,14 +320,14 @@ class Trainer(Stepping):
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """The outputs for one batch."""
         batch = (checks.check_input(self, as_array(x, "x")), None, None)
-        return np.array(self._step_function("predict", batch)(batch))
+        return np.array(self.step_function("predict", batch)(batch))
 
     def _on_batch(self, mode: str, x: Any, y: Any, sample_weight: Any, return_dict: bool) -> Any:
         self._check_ready()
         arrays = self._checked_arrays(x, y, sample_weight)
         batch = (arrays["x"], arrays.get("y"), arrays.get("sample_weight"))
         self.reset_metrics()
-        logs = self._step_function(mode, batch)(batch)
+        logs = self.step_function(mode, batch)(batch)
         return alphabetical(logs) if return_dict else as_keras_returns(logs)
 
     def _listeners(
@@ -435,12 +345,6 @@ class Trainer(Stepping):
         return CallbackList(given, self, {"verbose": verbose, "epochs": epochs, "steps": steps})
 
 
-OUT_OF_DATA = (
-    "The data gave no batch in epoch {epoch}: expected an iterable that can be gone through again for each epoch, or "
-    "an endless one with steps_per_epoch. Training stops here."
-)
-
-
 def check_whole(least: int = 0, **numbers: Any) -> None:
     """Raise UsageError unless each is None or a whole number from `least` on."""
     for name, number in numbers.items():
@@ -448,11 +352,6 @@ def check_whole(least: int = 0, **numbers: Any) -> None:
             continue
         if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < least:
             raise UsageError("fit", expected=f"{name} to be a whole number >= {least}", got=f"{name}={number!r}")
-
-
-def alphabetical(logs: Logs) -> Logs:
-    """The order in which Keras hands figures to callbacks, History and the progress line."""
-    return dict(sorted(logs.items()))
 
 
 def as_keras_returns(logs: Logs) -> Any:

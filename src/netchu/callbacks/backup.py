@@ -13,10 +13,10 @@ class BackupAndRestore(Callback):
 
         model.fit(x, y, epochs=50, callbacks=[BackupAndRestore("backup")])      # killed, and started again: goes on
 
-    What comes out is what an undisturbed run gives, to the last bit, on every engine: weights, optimizer, random layers,
-    figures of the epoch, History and the state of each callback are restored, in the middle of an epoch too.  SIGTERM
-    saves and ends the process with exit code 75.  The work is done by `netchu.resuming`; data and settings must be the
-    same, and the data must be arrays.
+    What comes out is what an undisturbed run gives, to the last bit, on every engine: weights, optimizer, random
+    layers, figures of the epoch, History and the state of each callback are restored, in the middle of an epoch too.
+    SIGTERM saves and ends the process with exit code 75.  The work is done by `netchu.resuming`; data and settings must
+    be the same, and the data must be arrays.
 
     Args:
         backup_dir: a folder of this run alone; made if it is missing.

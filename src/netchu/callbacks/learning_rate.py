@@ -15,6 +15,7 @@ import numpy as np
 from netchu.callbacks.base import Callback, Logs, State
 from netchu.callbacks.monitoring import Monitor
 from netchu.errors import UsageError
+from netchu.tape import Variable
 
 
 class LearningRateScheduler(Callback):
@@ -25,7 +26,8 @@ class LearningRateScheduler(Callback):
         verbose: 1 prints each new learning rate.
 
     Raises:
-        UsageError: a schedule that cannot be called so; in the epoch, one that gives no float.
+        UsageError: a schedule that cannot be called so; at the beginning of training, an optimizer whose learning rate
+            is a schedule itself; in the epoch, a schedule that gives no float.
     """
 
     def __init__(self, schedule: Callable[..., float], verbose: int = 0) -> None:
@@ -35,6 +37,10 @@ class LearningRateScheduler(Callback):
             )
         self.schedule, self.verbose = schedule, verbose
         self._takes_rate = _takes_two(schedule)
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Find out now whether the learning rate can be set."""
+        _check_settable(self)
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Ask the schedule."""
@@ -50,6 +56,18 @@ class LearningRateScheduler(Callback):
         """Note the learning rate."""
         if logs is not None:
             logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+
+
+def _check_settable(callback: Callback) -> None:
+    """Raise UsageError if the optimizer's learning rate is a schedule or a function: no number can be put there."""
+    source = callback.model.optimizer.learning_rate_source
+    if not isinstance(source, Variable):
+        raise UsageError(
+            type(callback).__name__,
+            expected="an optimizer whose learning rate is a number",
+            got=f"learning_rate={source!r:.80}",
+            do="Leave out this callback, or compile with a number such as learning_rate=1e-3.",
+        )
 
 
 def _takes_two(schedule: Callable[..., Any]) -> bool:
@@ -77,7 +95,7 @@ class ReduceLROnPlateau(Monitor):
         min_lr: the least learning rate.
 
     Raises:
-        UsageError: factor >= 1.
+        UsageError: factor >= 1; at the beginning of training, an optimizer whose learning rate is a schedule.
     """
 
     def __init__(
@@ -99,7 +117,8 @@ class ReduceLROnPlateau(Monitor):
         self.wait = self.cooldown_counter = 0
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Forget the fit before."""
+        """Forget the fit before, and find out now whether the learning rate can be set."""
+        _check_settable(self)
         self.best = None
         self.wait = self.cooldown_counter = 0
 

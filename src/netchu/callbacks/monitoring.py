@@ -66,7 +66,8 @@ class Monitor(Callback):
         raise UsageError(
             f"{type(self).__name__} callback received monitor={self.monitor}, but netchu isn't able to automatically "
             "determine whether that metric should be maximized or minimized. Pass `mode='max'` in order to monitor "
-            "based on the highest metric value, or pass `mode='min'` in order to use the lowest value."
+            "based on the highest metric value, or pass `mode='min'` in order to use the lowest value. "
+            f"Known: {', '.join(dict.fromkeys(('loss', *(metric.name for metric in self.model.metrics))))}."
         )
 
 

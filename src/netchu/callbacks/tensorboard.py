@@ -42,7 +42,8 @@ class TensorBoard(Callback):
         embeddings_metadata: must be None.
 
     Raises:
-        UsageError: an argument that must not be set; at the beginning of training, a folder that cannot be written.
+        UsageError: an argument that must not be set, or a wrong frequency; at the beginning of training, a folder that
+            cannot be written.
     """
 
     def __init__(
@@ -73,6 +74,8 @@ class TensorBoard(Callback):
                 expected='update_freq to be "epoch", "batch" or a number of batches',
                 got=f"{update_freq=}",
             )
+        if not isinstance(histogram_freq, int) or histogram_freq < 0:
+            raise UsageError("TensorBoard", expected="histogram_freq as a whole number >= 0", got=f"{histogram_freq=}")
         self.log_dir, self.histogram_freq = os.fspath(log_dir), histogram_freq
         self.write_graph, self.write_steps_per_second = write_graph, write_steps_per_second
         self.update_freq: str | int = every

@@ -76,6 +76,19 @@ class RunFolder:
                 "--run", expected="a folder that can be written to", got=f"{str(self.path)!r}: {error.strerror}"
             ) from None
 
+    @contextmanager
+    def forgotten_unless_training_begins(self) -> Iterator[None]:
+        """After an error before the first epoch, a mistyped name for example, leave no folder behind."""
+        try:
+            yield
+        except (NetchuError, OSError):
+            if not (self.path / "run.json").exists():
+                self.settings.unlink(missing_ok=True)
+                for folder in (self.checkpoints, self.path):
+                    with suppress(OSError):  # it is not there, or holds something else
+                        folder.rmdir()
+            raise
+
     def read(self) -> dict[str, Any]:
         """What was asked for.
 

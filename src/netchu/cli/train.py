@@ -106,13 +106,17 @@ def train(
         job = replace(job, engine=common.use_engine())
         make_optimizer(job)  # an unknown name is an error before anything is written
         folder = new_run_folder(run)
-        folder.begin(vars(job) | {"data": absolute_if_path(data), "out": os.path.abspath(out)})
     with ending_by_signal():
         try:
-            return run_job(job, folder, common)
+            if resume is not None:
+                return run_job(job, folder, common)
+            folder.begin(vars(job) | {"data": absolute_if_path(data), "out": os.path.abspath(out)})
+            with folder.forgotten_unless_training_begins():
+                return run_job(job, folder, common)
         except Terminated:
+            go_on = f"netchu train --resume {folder.path}" if folder.settings.exists() else "the same command"
             with suppress(OSError):  # its terminal may have been closed
-                message(f"Stopped by a signal. To go on: netchu train --resume {folder.path}")
+                message(f"Stopped by a signal. To go on: {go_on}")
             return RESUMABLE
 
 

@@ -20,7 +20,6 @@ optimizers and layers of one's own are not written.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike, fspath
@@ -29,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from netchu import losses, metrics, optimizers
-from netchu.errors import ModelFileError, UsageError
+from netchu.errors import ModelFileError, UsageError, printable
 from netchu.files import write_atomically
 from netchu.interop.archive import open_archive, write_archive
 from netchu.interop.keras_config import layer_from_keras, layer_to_keras, object_from_keras, object_to_keras
@@ -37,7 +36,7 @@ from netchu.interop.read_hdf5 import ArrayPlace, UnreadableError, find_arrays, r
 from netchu.interop.write_hdf5 import write_hdf5
 from netchu.layers.base import unused_name
 from netchu.models import MAX_LAYERS, MAX_METRICS, UNFIT, Sequential, count_layers, empty_model
-from netchu.registry import to_json
+from netchu.registry import snake_case, to_json
 from netchu.saving import MAX_FILE_BYTES, read_bytes, strict_json
 from netchu.tape import Variable
 
@@ -59,18 +58,13 @@ SLOT_GROUPS: dict[type, tuple[tuple[str, ...], ...]] = {
 # --- where things lie ------------------------------------------------------------------------------------------------
 
 
-def group_name(class_name: str) -> str:
-    """`MaxPooling2D` -> `max_pooling2d`, `PReLU` -> `p_re_lu`: what Keras calls a layer's group."""
-    return re.sub(r"(?<=.)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", class_name).lower()
-
-
 def weight_paths(model: Sequential, prefix: str = "") -> tuple[set[str], dict[str, Variable]]:
     """The paths of all groups in a weights file of the model, and the weights by path."""
     groups = {f"{prefix}vars", f"{prefix}layers"}
     weights: dict[str, Variable] = {}
     taken: set[str] = set()
     for layer in model.layers:
-        taken.add(name := unused_name(group_name(type(layer).__name__), taken))
+        taken.add(name := unused_name(snake_case(type(layer).__name__), taken))
         path = f"{prefix}layers/{name}"
         groups |= {path, f"{path}/vars"}
         if isinstance(layer, Sequential):
@@ -251,7 +245,7 @@ def _refusing(shown: str, do: str = "") -> Iterator[None]:
         raise ModelFileError(f"{shown}: expected a file of Keras 3, got {error}. {do}".rstrip()) from None
     except UNFIT as error:
         raise ModelFileError(
-            f"{shown}: expected what netchu and Keras both know. {error!s:.300} {do}".rstrip()
+            f"{shown}: expected what netchu and Keras both know. {printable(f'{error!s:.300}')} {do}".rstrip()
         ) from None
 
 

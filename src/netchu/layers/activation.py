@@ -7,12 +7,14 @@ All of them keep the shape of their input.  `Activation("tanh")` in `core.py` ma
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from netchu import activations, constraints, initializers, ops, regularizers
 from netchu.errors import ShapeError, UsageError
 from netchu.layers.base import BatchShape, Layer
+from netchu.registry import check_numbers
 from netchu.tape import Tensor
 
 
@@ -44,9 +46,10 @@ class ReLU(_ShapeKeeping):
         self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **settings: Any
     ) -> None:
         super().__init__(**settings)
-        self.max_value = None if max_value is None else _not_negative("ReLU", "max_value", max_value)
-        self.negative_slope = _not_negative("ReLU", "negative_slope", negative_slope)
-        self.threshold = _not_negative("ReLU", "threshold", threshold)
+        check_numbers("ReLU", negative_slope=negative_slope, threshold=threshold)
+        if max_value is not None:
+            check_numbers("ReLU", max_value=max_value)
+        self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
 
     def call(self, x: Tensor) -> Tensor:
         """See `ReLU`."""
@@ -69,7 +72,8 @@ class LeakyReLU(_ShapeKeeping):
 
     def __init__(self, negative_slope: float = 0.3, **settings: Any) -> None:
         super().__init__(**settings)
-        self.negative_slope = _not_negative("LeakyReLU", "negative_slope", negative_slope)
+        check_numbers("LeakyReLU", negative_slope=negative_slope)
+        self.negative_slope = negative_slope
 
     def call(self, x: Tensor) -> Tensor:
         """See `LeakyReLU`."""
@@ -143,12 +147,16 @@ class ELU(_ShapeKeeping):
         alpha: what large negative x come to, with the other sign.
         name, trainable, dtype: see `Layer`.
 
+    Raises:
+        UsageError: an alpha that is no number.
+
     References:
         Clevert, Unterthiner, Hochreiter, "Fast and Accurate Deep Network Learning by Exponential Linear Units" (2016).
     """
 
     def __init__(self, alpha: float = 1.0, **settings: Any) -> None:
         super().__init__(**settings)
+        check_numbers("ELU", -math.inf, alpha=alpha)
         self.alpha = alpha
 
     def call(self, x: Tensor) -> Tensor:
@@ -165,12 +173,18 @@ class Softmax(_ShapeKeeping):
     Args:
         axis: a number, or a list of numbers to sum over together.
         name, trainable, dtype: see `Layer`.
+
+    Raises:
+        UsageError: an axis that is no whole number.
+        ShapeError: when built, an axis that the input has not.
     """
 
     def __init__(self, axis: int | Sequence[int] = -1, **settings: Any) -> None:
         super().__init__(**settings)
         self.axis = axis if isinstance(axis, int) else list(axis)
         self._axes = [axis] if isinstance(axis, int) else list(axis)
+        if not all(isinstance(a, int) and not isinstance(a, bool) for a in self._axes):
+            raise UsageError("Softmax", expected="axis as a whole number or a list of them", got=f"axis={axis!r:.60}")
 
     def build(self, input_shape: BatchShape) -> None:
         """Check that the input has the axes."""
@@ -188,9 +202,3 @@ class Softmax(_ShapeKeeping):
         if len(axes) == 1:
             return ops.softmax(x, axis=axes[0])
         return ops.exp(x - ops.logsumexp(x, axis=tuple(axes), keepdims=True))
-
-
-def _not_negative(where: str, name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
-        raise UsageError(where, expected=f"{name} >= 0", got=f"{name}={value!r:.60}")
-    return value

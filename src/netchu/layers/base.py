@@ -78,6 +78,10 @@ class Layer(Configurable):
         activity_regularizer: Any = None,
         **unknown: Any,
     ) -> None:
+        for key in ("input_shape", "input_dim"):
+            if key in unknown:
+                do = f"Put Input({unknown[key]!r:.60}) first in the Sequential."
+                raise UsageError(type(self).__name__, expected=f"no {key}", got=f"{key}={unknown[key]!r:.60}", do=do)
         self.refuse_unknown(unknown)
         if name is not None and "/" in checked_name("Layer", name):  # files write layer/weight
             raise UsageError("Layer", expected="a printable name without '/'", got=f"name={name!r}")
@@ -141,6 +145,13 @@ class Layer(Configurable):
             variable.array = np.broadcast_to(np.zeros((), dtype), shape)  # one number, seen as often as the shape says
         else:
             variable = Variable(initializers.get(initializer)(shape, dtype), trainable=trainable, name=name)
+            if dtype == "float64" != variable.dtype:  # a file would say float64 and hold float32
+                raise UsageError(
+                    f"layer '{self.name}' ({type(self).__name__})",
+                    expected=f"a dtype that the engine {variable.engine.name!r} has",
+                    got=f"dtype={dtype!r}",
+                    do='For float64 call jax.config.update("jax_enable_x64", True) first.',
+                )
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraints.get(constraint)
         self._own_weights.append(variable)
@@ -214,7 +225,8 @@ class Layer(Configurable):
     def _parts(self, kind: type | tuple[type, ...]) -> list[Any]:
         """The attributes of a kind, also inside lists, tuples and dictionaries, each once, in order of assignment."""
         found: dict[int, Any] = {}
-        waiting = [value for key, value in vars(self).items() if key != "_own_weights"][::-1]
+        looked_into = (*(kind if isinstance(kind, tuple) else (kind,)), list, tuple, dict)
+        waiting = [v for key, v in vars(self).items() if isinstance(v, looked_into) and key != "_own_weights"][::-1]
         while waiting:
             value = waiting.pop()
             if isinstance(value, kind):

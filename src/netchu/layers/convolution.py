@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from netchu import ops
+from netchu import activations, ops
 from netchu.errors import UsageError
 from netchu.layers.base import BatchShape, check_axis, positive_integer
 from netchu.layers.core import KernelLayer
@@ -39,14 +39,14 @@ class _Windowed(KernelLayer):
         self.dilation_rate = pair(kind, "dilation_rate", dilation_rate)
 
     def outputs(self, channels: int) -> int:
-        """How many channels go out for so many that come in."""
+        """How many channels the kernel makes of so many that come in."""
         raise NotImplementedError
 
     def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
-        """(None, height, width, channels) -> (None, rows, columns, outputs)."""
+        """(None, height, width, channels) -> (None, rows, columns, outputs), or half as many outputs for `glu`."""
         channels = check_images(self, input_shape)
         space = images_after(self, input_shape, self.kernel_size, self.strides, self.padding, self.dilation_rate)
-        return (None, *space, self.outputs(channels))
+        return activations.output_shape(self.activation, (None, *space, self.outputs(channels)))
 
 
 class Conv2D(_Windowed):

@@ -114,9 +114,10 @@ class Dense(KernelLayer):
         if len(input_shape) < 2 or width is None:
             raise ShapeError(
                 f"layer '{self.name}' (Dense)",
-                expected="an input (batch, ..., features)",
+                expected="an input (batch, ..., features)"
+                + " with a known number of features" * (len(input_shape) > 1),
                 got=f"input_shape={input_shape}",
-                do="Put Flatten() or Reshape() before it.",
+                do="Say all lengths in Input(...)." if len(input_shape) > 1 else "Put Reshape((1,)) before it.",
             )
         self.add_kernel_and_bias((width, self.units), self.units)
 
@@ -126,8 +127,8 @@ class Dense(KernelLayer):
         return self.biased_and_activated(x @ self.kernel)
 
     def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
-        """(None, ..., in) -> (None, ..., units)."""
-        return (*input_shape[:-1], self.units)
+        """(None, ..., in) -> (None, ..., units), or half as many for `glu`."""
+        return activations.output_shape(self.activation, (*input_shape[:-1], self.units))
 
 
 class Activation(Layer):
@@ -148,10 +149,7 @@ class Activation(Layer):
 
     def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
         """Unchanged, but for `glu`, which halves the last axis."""
-        width = input_shape[-1]
-        if width is None or self.activation is not activations.glu:
-            return input_shape
-        return (*input_shape[:-1], width // 2)
+        return activations.output_shape(self.activation, input_shape)
 
 
 class InputLayer(Layer):

@@ -17,6 +17,7 @@ from netchu import constraints, initializers, ops, regularizers
 from netchu.engines import Shape, xp
 from netchu.errors import ShapeError, UsageError
 from netchu.layers.base import BatchShape, Layer
+from netchu.registry import check_numbers
 from netchu.tape import Tensor, Variable
 
 
@@ -47,8 +48,7 @@ class _Normalizing(Layer):
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
-        if not epsilon >= 0:
-            raise UsageError(type(self).__name__, expected="epsilon >= 0", got=f"epsilon={epsilon!r}")
+        check_numbers(type(self).__name__, epsilon=epsilon)
         self.epsilon, self.center, self.scale = float(epsilon), center, scale
         self.beta_initializer = initializers.get(beta_initializer)
         self.gamma_initializer = initializers.get(gamma_initializer)
@@ -162,11 +162,14 @@ class BatchNormalization(_Normalizing):
         **settings: Any,
     ) -> None:
         super().__init__(epsilon, center, scale, beta_initializer, gamma_initializer, **settings)
-        for name, value in (("renorm", renorm), ("renorm_clipping", renorm_clipping), ("synchronized", synchronized)):
+        given = {"renorm": renorm, "renorm_clipping": renorm_clipping, "synchronized": synchronized}
+        for name, value in given.items():
             if value:
-                raise UsageError("BatchNormalization", expected=f"no {name}", got=f"{name}={value!r:.60}")
-        if not 0 <= momentum <= 1:
-            raise UsageError("BatchNormalization", expected="momentum from 0 to 1", got=f"momentum={momentum!r}")
+                default = None if name == "renorm_clipping" else False
+                raise UsageError("BatchNormalization", expected=f"{name}={default}", got=f"{name}={value!r:.60}")
+        check_numbers("BatchNormalization", 0, 1, momentum=momentum)
+        if not isinstance(axis, int):
+            raise UsageError("BatchNormalization", expected="axis as one whole number", got=f"axis={axis!r:.60}")
         self.axis, self.momentum = axis, float(momentum)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
@@ -235,7 +238,7 @@ class LayerNormalization(_Normalizing):
     ) -> None:
         super().__init__(epsilon, center, scale, beta_initializer, gamma_initializer, **settings)
         if rms_scaling:
-            raise UsageError("LayerNormalization", expected="rms_scaling=False, the only way here", got="True")
+            raise UsageError("LayerNormalization", expected="rms_scaling=False", got=f"{rms_scaling=}")
         self.axis = axis if isinstance(axis, int) else list(axis)
         self.rms_scaling = rms_scaling
 

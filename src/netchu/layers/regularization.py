@@ -11,11 +11,12 @@ from typing import Any
 
 from netchu import ops
 from netchu.engines import Array, Shape, xp
-from netchu.errors import UsageError
+from netchu.errors import ShapeError, UsageError
 from netchu.layers.base import BatchShape, Layer
 from netchu.layers.shaping import check_images
 from netchu.ops.convolution import check_data_format
 from netchu.random import Stream
+from netchu.registry import check_numbers
 from netchu.regularizers import L1L2
 from netchu.tape import Tensor
 
@@ -48,7 +49,8 @@ class Dropout(_Random):
         name, trainable, dtype: see `Layer`.
 
     Raises:
-        UsageError: a rate outside [0, 1).
+        UsageError: a rate outside [0, 1), or a noise_shape that is no shape.
+        ShapeError: an input that noise_shape does not fit.
 
     References:
         Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout: A Simple Way to Prevent Neural Networks
@@ -59,11 +61,23 @@ class Dropout(_Random):
         self, rate: float, noise_shape: tuple[int | None, ...] | None = None, seed: int | None = None, **settings: Any
     ) -> None:
         super().__init__(seed, **settings)
-        self.rate = _share(type(self).__name__, rate)
+        check_numbers(type(self).__name__, 0, 1, below=True, rate=rate)
+        self.rate = rate
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
         if not all(n is None or (isinstance(n, int) and n >= 1) for n in self.noise_shape or ()):
             raise UsageError(
                 type(self).__name__, expected="noise_shape of lengths or None", got=f"noise_shape={noise_shape!r:.60}"
+            )
+
+    def build(self, input_shape: BatchShape) -> None:
+        """Check that `noise_shape` fits the input."""
+        noise = input_shape if self.noise_shape is None else self.noise_shape
+        lengths = list(zip(noise, input_shape))  # None, in either, fits any
+        if len(noise) != len(input_shape) or any(n not in (None, 1, m) and m is not None for n, m in lengths):
+            raise ShapeError(
+                f"layer '{self.name}' ({type(self).__name__})",
+                expected=f"noise_shape with a length of 1, None or that of the input for each axis of {input_shape}",
+                got=f"noise_shape={self.noise_shape}",
             )
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
@@ -99,7 +113,8 @@ class SpatialDropout2D(_Random):
 
     def __init__(self, rate: float, data_format: str | None = None, seed: int | None = None, **settings: Any) -> None:
         super().__init__(seed, **settings)
-        self.rate = _share("SpatialDropout2D", rate)
+        check_numbers("SpatialDropout2D", 0, 1, below=True, rate=rate)
+        self.rate = rate
         self.data_format = check_data_format("SpatialDropout2D", data_format)
 
     def build(self, input_shape: BatchShape) -> None:
@@ -156,8 +171,7 @@ class GaussianNoise(_Random):
 
     def __init__(self, stddev: float, seed: int | None = None, **settings: Any) -> None:
         super().__init__(seed, **settings)
-        if not 0 <= stddev <= 1:
-            raise UsageError("GaussianNoise", expected="stddev from 0 to 1", got=f"stddev={stddev!r:.60}")
+        check_numbers("GaussianNoise", 0, 1, stddev=stddev)
         self.stddev = stddev
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
@@ -186,7 +200,8 @@ class GaussianDropout(_Random):
 
     def __init__(self, rate: float, seed: int | None = None, **settings: Any) -> None:
         super().__init__(seed, **settings)
-        self.rate = _share("GaussianDropout", rate)
+        check_numbers("GaussianDropout", 0, 1, below=True, rate=rate)
+        self.rate = rate
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """With noise in training, else x itself."""
@@ -230,9 +245,3 @@ class ActivityRegularization(Layer):
 def _kept(stream: Stream, rate: float, shape: Shape, x: Tensor) -> Array:
     """1 with probability 1 - rate, else 0, of `shape` and of the type of `x`."""
     return xp.astype(stream.uniform(shape) >= rate, x.array.dtype)
-
-
-def _share(where: str, rate: Any) -> float:
-    if not 0 <= rate < 1:
-        raise UsageError(where, expected="0 <= rate < 1, the share dropped", got=f"rate={rate}")
-    return rate  # type: ignore[no-any-return]

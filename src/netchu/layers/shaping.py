@@ -45,7 +45,7 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: tuple[int, ...], **settings: Any) -> None:
         super().__init__(**settings)
-        self.target_shape = tuple(target_shape)
+        self.target_shape = (target_shape,) if isinstance(target_shape, int) else tuple(target_shape)
         whole = all(isinstance(n, int) and n is not True and (n > 0 or n == -1) for n in self.target_shape)
         if not whole or self.target_shape.count(-1) > 1 or len(self.target_shape) > MAX_AXES:
             raise UsageError(
@@ -116,7 +116,8 @@ def check_images(layer: Layer, input_shape: BatchShape) -> int:
             f"layer '{layer.name}' ({type(layer).__name__})",
             expected="images (batch, height, width, channels)",
             got=f"input_shape={(None, *input_shape[1:])}",
-            do=f"Put Reshape(({input_shape[1]}, {input_shape[2]}, 1)) before it, or write x[..., None]."
+            do=f"Put Reshape(({input_shape[1]}, {input_shape[2]}, 1)) before it, or write x[..., None]; or x[None] for a "
+            "single image."
             if grey
             else "",
         )

@@ -13,6 +13,7 @@ from typing import Any
 
 from netchu import ops
 from netchu.losses.base import EPSILON, Loss, same_rank
+from netchu.registry import check_numbers
 from netchu.tape import Tensor
 
 
@@ -145,6 +146,7 @@ class CategoricalCrossentropy(Loss):
         name: str = "categorical_crossentropy",
     ) -> None:
         super().__init__(name, reduction)
+        check_numbers(type(self).__name__, 0, 1, label_smoothing=label_smoothing)
         self.from_logits, self.label_smoothing, self.axis = from_logits, label_smoothing, axis
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
@@ -164,6 +166,7 @@ class BinaryCrossentropy(Loss):
         name: str = "binary_crossentropy",
     ) -> None:
         super().__init__(name, reduction)
+        check_numbers(type(self).__name__, 0, 1, label_smoothing=label_smoothing)
         self.from_logits, self.label_smoothing, self.axis = from_logits, label_smoothing, axis
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
@@ -196,6 +199,7 @@ class CategoricalFocalCrossentropy(Loss):
     ) -> None:
         super().__init__(name, reduction)
         self.alpha, self.gamma = alpha, gamma
+        check_numbers(type(self).__name__, 0, 1, label_smoothing=label_smoothing)
         self.from_logits, self.label_smoothing, self.axis = from_logits, label_smoothing, axis
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
@@ -232,6 +236,7 @@ class BinaryFocalCrossentropy(Loss):
     ) -> None:
         super().__init__(name, reduction)
         self.apply_class_balancing, self.alpha, self.gamma = apply_class_balancing, alpha, gamma
+        check_numbers(type(self).__name__, 0, 1, label_smoothing=label_smoothing)
         self.from_logits, self.label_smoothing, self.axis = from_logits, label_smoothing, axis
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 
 from netchu import ops
 from netchu.losses.base import EPSILON, Loss, same_rank
+from netchu.registry import check_numbers
 from netchu.tape import Tensor
 
 
@@ -129,6 +130,7 @@ class Huber(Loss):
         self, delta: float = 1.0, reduction: str | None = "sum_over_batch_size", name: str = "huber_loss"
     ) -> None:
         super().__init__(name, reduction)
+        check_numbers("Huber", above=True, delta=delta)
         self.delta = delta
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:

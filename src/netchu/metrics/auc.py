@@ -89,8 +89,16 @@ class AUC(Metric):
                 f"num_thresholds from 2 to {MOST_THRESHOLDS}",
                 f"num_thresholds={self.num_thresholds!r:.60}",
             ),
-            (any(not 0 <= t <= 1 for t in self.thresholds or ()), "thresholds from 0 to 1", f"{self.thresholds!r:.60}"),
-            (bool(self.num_labels) and not self.multi_label, "num_labels with multi_label=True only", "False"),
+            (
+                any(not 0 <= t <= 1 for t in self.thresholds or ()),
+                "thresholds from 0 to 1",
+                f"thresholds={self.thresholds!r:.60}",
+            ),
+            (
+                bool(self.num_labels) and not self.multi_label,
+                "num_labels with multi_label=True only",
+                f"num_labels={self.num_labels!r:.60}, multi_label=False",
+            ),
         ]
         for is_wrong, expected, got in wrong:
             if is_wrong:

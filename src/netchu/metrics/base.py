@@ -138,7 +138,7 @@ class MeanMetricWrapper(Mean):
     """The mean over samples of `fn(y_true, y_pred)`, which gives one value a sample."""
 
     def __init__(self, fn: Callable[..., Any], name: str | None = None, **settings: Any) -> None:
-        super().__init__(name or fn.__name__)
+        super().__init__(name or getattr(fn, "__name__", None) or snake_case(type(fn).__name__))
         self.fn, self.settings = fn, settings
         if fn in losses.functions:
             self.direction = "down"

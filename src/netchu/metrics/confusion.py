@@ -21,6 +21,7 @@ from netchu.errors import ShapeError, UsageError
 from netchu.losses.base import rank_of_predictions
 from netchu.metrics.base import Metric, ratio, weights_of
 from netchu.ops.crossentropy import check_labels
+from netchu.registry import check_numbers
 from netchu.tape import Tensor, unwrap, wrap
 
 NO_THRESHOLD = -1e10  # below every prediction: with top_k, all that are among the k say yes
@@ -78,8 +79,10 @@ class ThresholdMetric(Metric):
     def __init__(self, thresholds: float | Sequence[float] | None = None, name: str | None = None) -> None:
         super().__init__(name)
         given = [thresholds] if isinstance(thresholds, (int, float)) else thresholds
-        if given is not None and not (len(given) and all(0 <= t <= 1 for t in given)):
-            raise UsageError(type(self).__name__, expected="thresholds from 0 to 1", got=f"{thresholds=}")
+        if given is not None and not len(given):
+            raise UsageError(type(self).__name__, expected="thresholds, one at least", got=f"{thresholds=}")
+        for threshold in () if given is None else given:
+            check_numbers(type(self).__name__, 0, 1, thresholds=threshold)
         default = 0.5 if self.top_k is None else NO_THRESHOLD
         self.thresholds = thresholds
         self._levels = np.array([default] if given is None else given, dtype="float32")

@@ -15,6 +15,7 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TypeAlias
 
 from netchu.engines import Array, xp
@@ -32,11 +33,11 @@ Sizes: TypeAlias = int | Sequence[int]
 def pair(where: str, name: str, value: Sizes, least: int = 1) -> Pair:
     """`value` as (height, width): a number stands for both.  Raises UsageError unless both are whole and >= `least`."""
     both = tuple(value) if isinstance(value, Sequence) else (value, value)
-    if len(both) != 2 or not all(isinstance(n, int) and not isinstance(n, bool) and n >= least for n in both):
+    if len(both) != 2 or not all(isinstance(n, Integral) and not isinstance(n, bool) and n >= least for n in both):
         raise UsageError(
             where, expected=f"{name} to be one or two whole numbers of at least {least}", got=f"{name}={value!r:.60}"
         )
-    return both
+    return int(both[0]), int(both[1])
 
 
 def check_padding(where: str, padding: str) -> str:

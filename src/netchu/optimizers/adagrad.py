@@ -6,7 +6,7 @@ from typing import Any
 
 from netchu.engines import Array, xp
 from netchu.optimizers.base import LearningRate, Optimizer, Slots
-from netchu.optimizers.checks import check_within
+from netchu.registry import check_numbers
 
 
 class Adagrad(Optimizer):
@@ -40,8 +40,8 @@ class Adagrad(Optimizer):
         **settings: Any,
     ) -> None:
         super().__init__(learning_rate, **settings)
-        check_within("Adagrad", 0, 1e30, initial_accumulator_value=initial_accumulator_value)
-        check_within("Adagrad", 0, 1, epsilon=epsilon)
+        check_numbers("Adagrad", 0, 1e30, initial_accumulator_value=initial_accumulator_value)
+        check_numbers("Adagrad", 0, 1, epsilon=epsilon)
         self.initial_accumulator_value, self.epsilon = initial_accumulator_value, epsilon
 
     def initial_value(self, slot: str) -> float:
@@ -84,7 +84,7 @@ class Adadelta(Optimizer):
         self, learning_rate: LearningRate = 0.001, rho: float = 0.95, epsilon: float = 1e-7, **settings: Any
     ) -> None:
         super().__init__(learning_rate, **settings)
-        check_within("Adadelta", 0, 1, rho=rho, epsilon=epsilon)
+        check_numbers("Adadelta", 0, 1, rho=rho, epsilon=epsilon)
         self.rho, self.epsilon = rho, epsilon
 
     def update(self, w: Array, g: Array, slots: Slots, learning_rate: Array, t: Array) -> tuple[Array, Slots]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from netchu.engines import Array, xp
 from netchu.errors import UsageError
 from netchu.optimizers.base import LearningRate, Optimizer, Slots
-from netchu.optimizers.checks import check_within
+from netchu.registry import check_numbers
 
 
 class Adam(Optimizer):
@@ -59,7 +61,7 @@ class Adam(Optimizer):
         **settings: Any,
     ) -> None:
         super().__init__(learning_rate, **settings)
-        check_within(type(self).__name__, 0, 1, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+        check_numbers(type(self).__name__, 0, 1, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
         self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
 
     @property
@@ -134,7 +136,7 @@ class Adamax(Optimizer):
         **settings: Any,
     ) -> None:
         super().__init__(learning_rate, **settings)
-        check_within("Adamax", 0, 1, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+        check_numbers("Adamax", 0, 1, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
     def update(self, w: Array, g: Array, slots: Slots, learning_rate: Array, t: Array) -> tuple[Array, Slots]:
@@ -185,7 +187,7 @@ class Nadam(Optimizer):
         **settings: Any,
     ) -> None:
         super().__init__(learning_rate, **settings)
-        check_within("Nadam", 0, 1, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+        check_numbers("Nadam", 0, 1, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
     def initial_value(self, slot: str) -> float:
@@ -203,8 +205,10 @@ class Nadam(Optimizer):
     def update(self, w: Array, g: Array, slots: Slots, learning_rate: Array, t: Array) -> tuple[Array, Slots]:
         """See `Optimizer.update`."""
         b, b_next, p = self.warmed_up(t), self.warmed_up(t + 1), slots["u_product"]
-        m = slots["momentum"] + (g - slots["momentum"]) * (1 - self.beta_1)
-        v = slots["velocity"] + (g * g - slots["velocity"]) * (1 - self.beta_2)
+        # In float32 1 - beta_2 is 5e-5 too large, and so is 1 - beta_2 ** t: in v_hat they cancel, as in Keras.
+        beta_1, beta_2 = float(np.float32(self.beta_1)), float(np.float32(self.beta_2))
+        m = slots["momentum"] + (g - slots["momentum"]) * (1 - beta_1)
+        v = slots["velocity"] + (g * g - slots["velocity"]) * (1 - beta_2)
         m_hat = b_next * m / (1 - p * b_next) + (1 - b) * g / (1 - p)
         v_hat = v / (1 - self.beta_2**t)
         return w - learning_rate * m_hat / (xp.sqrt(v_hat) + self.epsilon), {"momentum": m, "velocity": v}

@@ -11,6 +11,7 @@ import numpy as np
 from netchu.errors import UsageError
 from netchu.optimizers import schedules
 from netchu.optimizers.schedules import LearningRateSchedule
+from netchu.registry import check_numbers
 from netchu.tape import Tensor, Variable
 
 GREATEST_RATE = float(np.finfo("float32").max)
@@ -56,11 +57,10 @@ def check_bounds(where: str, weight_decay: float | None, **clipping_bounds: floa
             expected=f"at most one of {', '.join(clipping_bounds)}",
             got=", ".join(f"{name}={bound}" for name, bound in clipping_bounds.items()),
         )
-    if weight_decay is not None and not weight_decay >= 0:
-        raise UsageError(where, expected="weight_decay >= 0", got=f"weight_decay={weight_decay}")
-    for name, bound in clipping_bounds.items():
-        if bound is not None and not bound >= 1e-30:  # a gradient clipped to nothing is no gradient
-            raise UsageError(where, expected=f"{name} > 0", got=f"{name}={bound}")
+    if weight_decay is not None:
+        check_numbers(where, weight_decay=weight_decay)
+    given: dict[str, Any] = {name: bound for name, bound in clipping_bounds.items() if bound is not None}
+    check_numbers(where, 1e-30, above=True, **given)  # still less would be 0 in float32, and divide 0 by 0
 
 
 def check_gradients(pairs: list[tuple[Tensor | None, Variable]]) -> None:
@@ -76,10 +76,3 @@ def check_gradients(pairs: list[tuple[Tensor | None, Variable]]) -> None:
             got="None for every weight",
             do="Compute the loss from the weights inside the `with GradientTape()` block.",
         )
-
-
-def check_within(where: str, low: float, high: float, **values: float) -> None:
-    """Raise UsageError unless each value is a number from `low` to `high`."""
-    for name, value in values.items():
-        if not isinstance(value, (int, float, np.number)) or not low <= value <= high:
-            raise UsageError(where, expected=f"{name} from {low} to {high}", got=f"{name}={value}")

@@ -9,7 +9,7 @@ import numpy as np
 from netchu.engines import Array, xp
 from netchu.errors import UsageError
 from netchu.optimizers.base import LearningRate, Optimizer, Slots
-from netchu.optimizers.checks import check_within
+from netchu.registry import check_numbers
 
 
 class Lion(Optimizer):
@@ -40,7 +40,7 @@ class Lion(Optimizer):
         self, learning_rate: LearningRate = 0.001, beta_1: float = 0.9, beta_2: float = 0.99, **settings: Any
     ) -> None:
         super().__init__(learning_rate, **settings)
-        check_within("Lion", 0, 1, beta_1=beta_1, beta_2=beta_2)
+        check_numbers("Lion", 0, 1, beta_1=beta_1, beta_2=beta_2)
         if not beta_1:
             raise UsageError(
                 "Lion", expected="beta_1 > 0", got="beta_1=0", do="Without momentum it is the gradient's sign."

@@ -6,7 +6,7 @@ from typing import Any
 
 from netchu.engines import Array, xp
 from netchu.optimizers.base import LearningRate, Optimizer, Slots
-from netchu.optimizers.checks import check_within
+from netchu.registry import check_numbers
 
 
 class RMSprop(Optimizer):
@@ -43,7 +43,7 @@ class RMSprop(Optimizer):
         **settings: Any,
     ) -> None:
         super().__init__(learning_rate, **settings)
-        check_within("RMSprop", 0, 1, rho=rho, momentum=momentum, epsilon=epsilon)
+        check_numbers("RMSprop", 0, 1, rho=rho, momentum=momentum, epsilon=epsilon)
         self.rho, self.momentum, self.epsilon, self.centered = rho, momentum, epsilon, centered
 
     @property

@@ -6,7 +6,7 @@ from typing import Any
 
 from netchu.engines import Array
 from netchu.optimizers.base import LearningRate, Optimizer, Slots
-from netchu.optimizers.checks import check_within
+from netchu.registry import check_numbers
 
 
 class SGD(Optimizer):
@@ -31,7 +31,7 @@ class SGD(Optimizer):
         self, learning_rate: LearningRate = 0.01, momentum: float = 0.0, nesterov: bool = False, **settings: Any
     ) -> None:
         super().__init__(learning_rate, **settings)
-        check_within("SGD", 0, 1, momentum=momentum)
+        check_numbers("SGD", 0, 1, momentum=momentum)
         self.momentum, self.nesterov = momentum, nesterov
 
     @property

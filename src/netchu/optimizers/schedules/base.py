@@ -6,11 +6,9 @@ decides, `whole` is right all the same.  Steps are float32 here, as in Keras: ex
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from netchu import ops
-from netchu.errors import UsageError
 from netchu.registry import Configurable
 from netchu.tape import Tensor
 
@@ -27,10 +25,3 @@ def whole(step: Tensor, length: float) -> Tensor:
     """floor(step / length), at the multiples of `length` too (see above)."""
     count = ops.floor(step / length)
     return ops.where((count + 1) * length <= step, count + 1, count)
-
-
-def check_positive(schedule: LearningRateSchedule, **values: Any) -> None:
-    """Raise UsageError unless each value is a number above 0."""
-    for name, value in values.items():
-        if not isinstance(value, (int, float)) or not 0 < value < math.inf:
-            raise UsageError(type(schedule).__name__, expected=f"{name} > 0", got=f"{name}={value!r}")

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from netchu import ops
-from netchu.errors import UsageError
-from netchu.optimizers.schedules.base import LearningRateSchedule, check_positive
+from netchu.optimizers.schedules.base import LearningRateSchedule
+from netchu.registry import check_numbers
 from netchu.tape import Tensor
 
 
@@ -33,7 +33,7 @@ class CosineDecay(LearningRateSchedule):
         warmup_steps: how many steps the warm-up takes.
 
     Raises:
-        UsageError: `decay_steps` is not positive.
+        UsageError: a learning rate that is no number, or `decay_steps` not positive.
 
     References:
         Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts" (2017).
@@ -48,7 +48,8 @@ class CosineDecay(LearningRateSchedule):
         warmup_target: float | None = None,
         warmup_steps: float = 0,
     ) -> None:
-        check_positive(self, decay_steps=decay_steps)
+        check_numbers("CosineDecay", -math.inf, initial_learning_rate=initial_learning_rate)
+        check_numbers("CosineDecay", above=True, decay_steps=decay_steps)
         self.initial_learning_rate, self.decay_steps, self.alpha = initial_learning_rate, decay_steps, alpha
         self.name, self.warmup_target, self.warmup_steps = name, warmup_target, warmup_steps
 
@@ -78,7 +79,7 @@ class CosineDecayRestarts(LearningRateSchedule):
         name: for configuration.
 
     Raises:
-        UsageError: `first_decay_steps` is not positive, or `t_mul` below 1.
+        UsageError: a learning rate that is no number, `first_decay_steps` not positive, or `t_mul` below 1.
 
     References:
         Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts" (2017).
@@ -93,9 +94,9 @@ class CosineDecayRestarts(LearningRateSchedule):
         alpha: float = 0.0,
         name: str = "SGDRDecay",
     ) -> None:
-        check_positive(self, first_decay_steps=first_decay_steps, t_mul=t_mul)
-        if t_mul < 1:
-            raise UsageError("CosineDecayRestarts", expected="t_mul >= 1", got=f"t_mul={t_mul}")
+        check_numbers("CosineDecayRestarts", -math.inf, initial_learning_rate=initial_learning_rate)
+        check_numbers("CosineDecayRestarts", above=True, first_decay_steps=first_decay_steps)
+        check_numbers("CosineDecayRestarts", 1, t_mul=t_mul)
         self.initial_learning_rate, self.first_decay_steps = initial_learning_rate, first_decay_steps
         self.t_mul, self.m_mul, self.alpha, self.name = t_mul, m_mul, alpha, name
 
@@ -149,10 +150,9 @@ class OneCycle(LearningRateSchedule):
         final_divisor: float = 1e5,
         name: str = "OneCycle",
     ) -> None:
-        check_positive(self, maximum_learning_rate=maximum_learning_rate, total_steps=total_steps)
-        check_positive(self, warmup_share=warmup_share, initial_divisor=initial_divisor, final_divisor=final_divisor)
-        if warmup_share >= 1:
-            raise UsageError("OneCycle", expected="warmup_share between 0 and 1", got=f"warmup_share={warmup_share}")
+        check_numbers("OneCycle", above=True, maximum_learning_rate=maximum_learning_rate, total_steps=total_steps)
+        check_numbers("OneCycle", above=True, initial_divisor=initial_divisor, final_divisor=final_divisor)
+        check_numbers("OneCycle", 0, 1, above=True, below=True, warmup_share=warmup_share)
         self.maximum_learning_rate, self.total_steps, self.warmup_share = (
             maximum_learning_rate, total_steps, warmup_share,
         )  # fmt: skip

@@ -8,7 +8,8 @@ from typing import Any
 
 from netchu import ops
 from netchu.errors import UsageError
-from netchu.optimizers.schedules.base import LearningRateSchedule, check_positive, whole
+from netchu.optimizers.schedules.base import LearningRateSchedule, whole
+from netchu.registry import check_numbers
 from netchu.tape import Tensor
 
 
@@ -25,7 +26,7 @@ class ExponentialDecay(LearningRateSchedule):
         name: for configuration.
 
     Raises:
-        UsageError: `decay_steps` is not positive.
+        UsageError: a learning rate that is no number, or `decay_steps` not positive.
     """
 
     def __init__(
@@ -36,7 +37,8 @@ class ExponentialDecay(LearningRateSchedule):
         staircase: bool = False,
         name: str = "ExponentialDecay",
     ) -> None:
-        check_positive(self, decay_steps=decay_steps)
+        check_numbers("ExponentialDecay", -math.inf, initial_learning_rate=initial_learning_rate)
+        check_numbers("ExponentialDecay", above=True, decay_steps=decay_steps)
         self.initial_learning_rate, self.decay_steps, self.decay_rate = initial_learning_rate, decay_steps, decay_rate
         self.staircase, self.name = staircase, name
 
@@ -60,7 +62,7 @@ class InverseTimeDecay(LearningRateSchedule):
         name: for configuration.
 
     Raises:
-        UsageError: `decay_steps` is not positive.
+        UsageError: a learning rate that is no number, or `decay_steps` not positive.
     """
 
     def __init__(
@@ -71,7 +73,8 @@ class InverseTimeDecay(LearningRateSchedule):
         staircase: bool = False,
         name: str = "InverseTimeDecay",
     ) -> None:
-        check_positive(self, decay_steps=decay_steps)
+        check_numbers("InverseTimeDecay", -math.inf, initial_learning_rate=initial_learning_rate)
+        check_numbers("InverseTimeDecay", above=True, decay_steps=decay_steps)
         self.initial_learning_rate, self.decay_steps, self.decay_rate = initial_learning_rate, decay_steps, decay_rate
         self.staircase, self.name = staircase, name
 
@@ -133,7 +136,7 @@ class PolynomialDecay(LearningRateSchedule):
         name: for configuration.
 
     Raises:
-        UsageError: `decay_steps` is not positive.
+        UsageError: a learning rate that is no number, or `decay_steps` not positive.
     """
 
     def __init__(
@@ -145,7 +148,8 @@ class PolynomialDecay(LearningRateSchedule):
         cycle: bool = False,
         name: str = "PolynomialDecay",
     ) -> None:
-        check_positive(self, decay_steps=decay_steps)
+        check_numbers("PolynomialDecay", -math.inf, initial_learning_rate=initial_learning_rate)
+        check_numbers("PolynomialDecay", above=True, decay_steps=decay_steps)
         self.initial_learning_rate, self.decay_steps = initial_learning_rate, decay_steps
         self.end_learning_rate, self.power, self.cycle, self.name = end_learning_rate, power, cycle, name
 
