@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 from netchu import engines, random
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers side by side: with several BLAS threads each they would fight
+    threadpool_limits(1, user_api="blas")
 
 MNIST = Path(__file__).parents[2] / "shared" / "mnist"
 

@@ -152,6 +152,8 @@ ARGUMENTS: dict[str, Mistake] = {
     "class_weight and sample_weight": Mistake(
         lambda m: m.fit(X, Y, class_weight={0: 2.0}, sample_weight=np.ones(12)), UsageError,
         ("fit: expected class_weight or sample_weight, got both.", "Multiply them into sample_weight")),
+    "class_weight by name": Mistake(
+        lambda m: m.fit(X, Y, class_weight={"one": 2.0}), UsageError, ("class numbers as keys", "'one'")),
     "class_weight and sample_weight on a batch": Mistake(
         lambda m: m.train_on_batch(X, Y, class_weight={0: 2.0}, sample_weight=np.ones(12)), UsageError,
         ("train_on_batch: expected class_weight or sample_weight, got both.", "Multiply them")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -231,3 +232,10 @@ def test_schedule_must_give_a_float() -> None:
 def test_schedule_must_be_a_function() -> None:
     with pytest.raises(UsageError, match=r"LearningRateScheduler: expected a function .* Got: schedule=0.1"):
         LearningRateScheduler(0.1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("make", [lambda: LearningRateScheduler(lambda epoch: 0.1), lambda: ReduceLROnPlateau("loss")])
+def test_optimizer_with_a_schedule_is_refused_before_the_first_epoch(make: Callable[[], Callback]) -> None:
+    schedule = optimizers.schedules.CosineDecay(0.1, 10)
+    with pytest.raises(UsageError, match=r"learning rate is a number. Got: learning_rate=CosineDecay\("):
+        scripted([1.0], make(), optimizer=optimizers.SGD(schedule))

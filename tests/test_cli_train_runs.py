@@ -193,6 +193,11 @@ def test_a_reader_of_the_words_that_leaves_does_no_harm(run: Run, folder: Path, 
     assert hash_of(folder) == undisturbed
 
 
+def test_a_mistake_before_training_leaves_no_run_folder(run: Run, folder: Path) -> None:
+    assert run("train", "--data", "nowhere", "--run", "mistaken").returncode == 66
+    assert not (folder / "mistaken").exists()
+
+
 @posix
 @pytest.mark.slow
 def test_sigterm_at_any_time_ends_it_within_a_second(run: Run, folder: Path, undisturbed: str) -> None:

@@ -39,7 +39,7 @@ TWINS = [name for name in DOCUMENTS if name.endswith(".vi.md")]
 RUNNABLE = [name for name in DOCUMENTS if name not in TWINS]
 COMMANDS = {
     "main job": "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/netchu train",
-    "tests": "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/python -m pytest",
+    "tests": "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/python -m pytest -n auto",
 }
 README_EXAMPLE_LINES = 20
 

@@ -351,6 +351,18 @@ def test_dtype_that_is_none_lists_the_right_ones() -> None:
         Dense(2, dtype="flot32")
 
 
+def test_float64_under_an_engine_without_it_is_refused() -> None:
+    pytest.importorskip("jax")
+    engines.set_engine("jax")
+    with pytest.raises(UsageError, match=r"layer 'dense' \(Dense\): .* the engine 'jax' has. Got: dtype='float64'"):
+        Dense(2, dtype="float64").build((None, 3))
+
+
+def test_input_shape_is_said_by_an_input() -> None:
+    with pytest.raises(UsageError, match=r"Got: input_shape=\(784,\). Put Input\(\(784,\)\) first"):
+        Dense(2, input_shape=(784,))
+
+
 def test_dense_refuses_an_input_without_features() -> None:
     with pytest.raises(ShapeError, match=r"layer 'dense' \(Dense\): expected an input \(batch, ..., features\)"):
         Dense(2)(np.zeros(4, "float32"))

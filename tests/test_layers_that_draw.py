@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -144,6 +145,12 @@ def test_dropout_shares_draws_along_an_axis() -> None:
     assert len(np.unique(y[:, 0], axis=0)) == 8
 
 
+@pytest.mark.parametrize("noise_shape", [(50, 1), (50, 1, 2), (1, 1, 1, 1)])
+def test_dropout_refuses_a_noise_shape_that_does_not_fit(noise_shape: tuple[int, ...]) -> None:
+    with pytest.raises(ShapeError, match=r"layer 'dropout' \(Dropout\): expected noise_shape .*\(None, 4, 3\). Got: "):
+        Dropout(0.5, noise_shape)(np.ones((50, 4, 3), "float32"))
+
+
 def test_spatial_dropout_drops_whole_channels(engine: str) -> None:
     y = SpatialDropout2D(0.3, seed=1)(np.ones((500, 3, 2, 8), "float32"), training=True).numpy()
     assert np.array_equal(y, np.broadcast_to(y[:, :1, :1], y.shape))
@@ -183,10 +190,10 @@ def test_gaussian_dropout_has_the_mean_and_variance_of_dropout(rate: float, engi
 # --- arguments -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rate", [1, 1.5, -0.1])
+@pytest.mark.parametrize("rate", [1, 1.5, -0.1, True, "half"])
 @pytest.mark.parametrize("layer", [Dropout, AlphaDropout, GaussianDropout, SpatialDropout2D])
-def test_dropout_refuses_a_rate_outside_its_range(layer: type[Layer], rate: float) -> None:
-    with pytest.raises(UsageError, match=rf"{layer.__name__}: expected 0 <= rate < 1.*Got: rate={rate}\."):
+def test_dropout_refuses_a_rate_outside_its_range(layer: type[Layer], rate: Any) -> None:
+    with pytest.raises(UsageError, match=rf"{layer.__name__}: expected 0 <= rate < 1.*Got: rate={rate!r}\."):
         layer(rate)
 
 

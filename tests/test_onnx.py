@@ -207,6 +207,11 @@ def test_activations_where_their_exponentials_overflow(tmp_path: Path) -> None:
         assert_runtime_agrees(built((6,), [Activation(name)]), tmp_path, x)
 
 
+def test_relu_at_its_threshold(tmp_path: Path) -> None:
+    x = np.asarray([[0.25, 0.5, 0.75]], dtype="float32")
+    assert_runtime_agrees(built((3,), [ReLU(threshold=0.5)]), tmp_path, x)
+
+
 def test_a_whole_network(tmp_path: Path) -> None:
     assert_runtime_agrees(convnet(), tmp_path, samples((28, 28)))
 

@@ -203,3 +203,15 @@ def test_set_weights_counts_the_arrays(count: int) -> None:
     layer.ensure_built((None, 3))
     with pytest.raises(ShapeError, match=rf"expected 2 arrays of shapes .*Got: {count} arrays"):
         layer.set_weights([np.zeros((3, 2)), np.zeros(2), np.zeros(2)][:count])
+
+
+def test_losses_after_a_compiled_step_are_numbers(compiled_engine: str) -> None:
+    x, y = clusters()
+    dense = Dense(3, activation="softmax", activity_regularizer="l2", kernel_regularizer="l2")
+    model = Sequential([Input((x.shape[1],)), dense])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit(x, y, verbose=0)
+    assert len(model.losses) == 1  # of the kernel; what the traced call added never had a value
+    model(x)
+    assert all(float(loss) > 0 for loss in model.losses)
+    assert len(model.losses) == 2

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 from helpers import assert_close
-from netchu import Sequential, engines, losses, metrics, optimizers
+from netchu import Sequential, engines, losses, metrics, ops, optimizers, regularizers
 from netchu.callbacks import BackupAndRestore
 from netchu.errors import ModelFileError, UsageError
 from netchu.layers import Dense, Flatten, Input, Layer, ZeroPadding2D
-from netchu.models import MAX_LAYERS, load_model
+from netchu.models import load_model
+from netchu.models.files import MAX_LAYERS
 from random_architectures import random_model, random_samples
 from small_nets import classifier, clusters, fixed_weights, run_python, sha256_of
 
@@ -283,3 +284,17 @@ def test_what_could_not_be_read_again_is_not_written(name: str, tmp_path: Path) 
     with pytest.raises(error, match=message):
         model.save(tmp_path / "model.safetensors")
     assert list(tmp_path.iterdir()) == []
+
+
+class Halved(regularizers.Regularizer):
+    """A regularizer of one's own, which a file could only name."""
+
+    def __call__(self, x: Any) -> Any:
+        return 0.5 * ops.sum(x)
+
+
+def test_regularizers_of_ones_own_are_refused_before_a_file_is_written(tmp_path: Path) -> None:
+    model = Sequential([Input((3,)), Dense(2, kernel_regularizer=Halved())])
+    with pytest.raises(UsageError, match=r"kernel_regularizer of layer 'dense'\. Got: Halved"):
+        model.save(tmp_path / "m.safetensors")
+    assert not list(tmp_path.iterdir())

@@ -6,7 +6,7 @@
     (x, y), (x_test, y_test) = netchu.datasets.mnist.load_data()
 
 Reading order for the whole: `naive.py` (the tutorial's system), `tape.py`, `ops/`, `layers/`, `optimizers/`,
-`stepping.py`, `loop.py`, `models.py`; docs/how-it-works.md walks through it.
+`stepping.py`, `loop.py`, `models/`; docs/how-it-works.md walks through it.
 
 Modules are loaded when they are asked for: `import netchu` by itself costs little.
 """

@@ -185,6 +185,9 @@ def weights_for_classes(y: np.ndarray, class_weight: Mapping[int, float]) -> np.
     """One weight a sample, (n,): that of its class, 1 for a class that is not named.  `y` integer or one-hot."""
     if not isinstance(class_weight, Mapping):
         raise UsageError("fit", expected="class_weight as a dictionary, label -> weight", got=f"{class_weight!r:.60}")
+    for label in class_weight:
+        if not isinstance(label, (int, np.integer)):
+            raise UsageError("fit", expected="class numbers as keys of class_weight", got=f"{label!r:.60}")
     labels = y.argmax(axis=-1) if y.ndim > 1 and y.shape[-1] > 1 else y.reshape(len(y))
     weights = np.ones(len(labels), dtype=np.float32)
     for label, weight in class_weight.items():

@@ -138,7 +138,12 @@ class Stepping(Layer):
         """
         for key, given in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
             if not isinstance(given, (list, tuple, type(None))):
-                raise UsageError("compile", expected=f"{key} as a list", got=f"{key}={given!r:.60}")
+                raise UsageError(
+                    "compile",
+                    expected=f"{key} as a list",
+                    got=f"{key}={given!r:.60}",
+                    do=f"Write {key}=[{given!r:.60}].",
+                )
         if steps_per_execution != 1:
             raise UsageError("compile", expected="steps_per_execution=1", got=f"{steps_per_execution=}")
         self.optimizer = optimizers.get(optimizer)
@@ -217,7 +222,7 @@ class Stepping(Layer):
             self.make_all(mode, batch)
             compiled.variables = self.state()
             step = {"train": self.train_step, "test": self.test_step, "predict": self.predict_step}[mode]
-            function, names = _on_arrays(step)
+            function, names = _on_arrays(step, self.forget_losses)
             if not self.run_eagerly:
                 function = engines.current().compile(function, compiled.variables)
             compiled.functions[key] = _on_host(function, names)
@@ -245,17 +250,22 @@ class Stepping(Layer):
             self._compiled_optimizer().build(self.trainable_variables)
 
 
-def _on_arrays(step: Callable[[Any], Any]) -> tuple[Callable[..., Any], list[str]]:
+def _on_arrays(step: Callable[[Any], Any], forget_losses: Callable[[], None]) -> tuple[Callable[..., Any], list[str]]:
     """A step on Tensors as a function of the engine's arrays, which is what a compiler takes.
 
-    The names of its figures are noted when it first runs or is traced: a compiler does not keep their order.
+    The names of its figures are noted when it first runs or is traced: a compiler does not keep their order.  What
+    `add_loss` was given while it was traced is forgotten afterwards: those Tensors never get a value.
     """
     names: list[str] = []
 
     def function(*arrays: Any) -> Any:
         x, y, sample_weight = (None if a is None else wrap(a) for a in arrays)
         given = (x, y, sample_weight) if sample_weight is not None else (x, y) if y is not None else (x,)
-        result = step(given)
+        try:
+            result = step(given)
+        finally:
+            if engines.current().is_traced(arrays[0]):
+                forget_losses()
         if result is None:
             raise UsageError(step.__name__, expected="a dictionary of figures", got="None", do="Return one.")
         if not isinstance(result, Mapping):

@@ -81,7 +81,7 @@ class RunFolder:
         """After an error before the first epoch, a mistyped name for example, leave no folder behind."""
         try:
             yield
-        except (NetchuError, OSError):
+        except NetchuError:
             if not (self.path / "run.json").exists():
                 self.settings.unlink(missing_ok=True)
                 for folder in (self.checkpoints, self.path):

@@ -35,7 +35,8 @@ from netchu.interop.keras_config import layer_from_keras, layer_to_keras, object
 from netchu.interop.read_hdf5 import ArrayPlace, UnreadableError, find_arrays, read_array
 from netchu.interop.write_hdf5 import write_hdf5
 from netchu.layers.base import unused_name
-from netchu.models import MAX_LAYERS, MAX_METRICS, UNFIT, Sequential, count_layers, empty_model
+from netchu.models import Sequential
+from netchu.models.files import MAX_LAYERS, MAX_METRICS, UNFIT, compile_config, count_layers, empty_model
 from netchu.registry import snake_case, to_json
 from netchu.saving import MAX_FILE_BYTES, read_bytes, strict_json
 from netchu.tape import Variable
@@ -154,7 +155,7 @@ def _weights_file(model: Sequential, shown: str, with_optimizer: bool) -> bytes:
 
 def _compile_to_keras(model: Sequential) -> dict[str, Any]:
     """What `compile` was given, where Keras knows it by name; nothing for an optimizer or a loss of one's own."""
-    settings = model._compile_config()
+    settings = compile_config(model)
     if settings is None:
         return {}
     plain, weighted = (

@@ -28,10 +28,10 @@ def operator(name: str, **attributes: Any) -> Maker:
 
 
 def relu(g: Graph, x: str, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> str:
-    """`x` from `threshold` on, below it `negative_slope * (x - threshold)`; at most `max_value`."""
+    """`x` above `threshold`, else `negative_slope * (x - threshold)`; at most `max_value`."""
     if threshold != 0.0:
         below = g.add("Mul", negative_slope, g.add("Sub", x, threshold))
-        y = g.add("Where", g.add("GreaterOrEqual", x, threshold), x, below)
+        y = g.add("Where", g.add("Greater", x, threshold), x, below)
     elif negative_slope != 0.0:
         y = g.add("LeakyRelu", x, alpha=float(negative_slope))
     else:

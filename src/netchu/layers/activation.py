@@ -13,20 +13,12 @@ from typing import Any
 
 from netchu import activations, constraints, initializers, ops, regularizers
 from netchu.errors import ShapeError, UsageError
-from netchu.layers.base import BatchShape, Layer
+from netchu.layers.base import BatchShape, ShapeKeepingLayer
 from netchu.registry import check_numbers
 from netchu.tape import Tensor
 
 
-class _ShapeKeeping(Layer):
-    """A layer whose output has the shape of its input."""
-
-    def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
-        """Unchanged."""
-        return input_shape
-
-
-class ReLU(_ShapeKeeping):
+class ReLU(ShapeKeepingLayer):
     """The rectifier, with a slope, a ceiling and a threshold if wanted.
 
         y = x                                  where x > threshold, at most max_value
@@ -56,7 +48,7 @@ class ReLU(_ShapeKeeping):
         return activations.relu(x, self.negative_slope, self.max_value, self.threshold)
 
 
-class LeakyReLU(_ShapeKeeping):
+class LeakyReLU(ShapeKeepingLayer):
     """`x` where positive, else `negative_slope * x`, so that a silent unit still learns.
 
     Args:
@@ -80,7 +72,7 @@ class LeakyReLU(_ShapeKeeping):
         return ops.leaky_relu(x, self.negative_slope)
 
 
-class PReLU(_ShapeKeeping):
+class PReLU(ShapeKeepingLayer):
     """`x` where positive, else `alpha * x` with slopes that are learned.
 
     Shapes: x and y (batch, ...), alpha (...) with length 1 along the shared axes.
@@ -140,7 +132,7 @@ class PReLU(_ShapeKeeping):
         return ops.relu(x) - self.alpha * ops.relu(-x)
 
 
-class ELU(_ShapeKeeping):
+class ELU(ShapeKeepingLayer):
     """`x` where positive, else `alpha * (exp(x) - 1)`.
 
     Args:
@@ -164,7 +156,7 @@ class ELU(_ShapeKeeping):
         return ops.elu(x, self.alpha)
 
 
-class Softmax(_ShapeKeeping):
+class Softmax(ShapeKeepingLayer):
     """`exp(x) / sum(exp(x))`: numbers that sum to 1 along `axis`.
 
     Over the last axis the output remembers `x`, so that a cross-entropy is computed from the logits, as after

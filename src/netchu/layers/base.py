@@ -341,6 +341,14 @@ class Layer(Configurable):
         return config
 
 
+class ShapeKeepingLayer(Layer):
+    """Base of the layers whose output has the shape of their input."""
+
+    def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
+        """Unchanged."""
+        return input_shape
+
+
 def unused_name(name: str, taken: Container[str]) -> str:
     """`name`, or with the first number that makes it new: dense, dense_1, dense_2."""
     number, candidate = 0, name

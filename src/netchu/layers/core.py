@@ -114,10 +114,9 @@ class Dense(KernelLayer):
         if len(input_shape) < 2 or width is None:
             raise ShapeError(
                 f"layer '{self.name}' (Dense)",
-                expected="an input (batch, ..., features)"
-                + " with a known number of features" * (len(input_shape) > 1),
+                expected="an input (batch, ..., features) with a known number of features",
                 got=f"input_shape={input_shape}",
-                do="Say all lengths in Input(...)." if len(input_shape) > 1 else "Put Reshape((1,)) before it.",
+                do="Put Reshape((1,)) before it." if len(input_shape) < 2 else "Say all lengths in Input(...).",
             )
         self.add_kernel_and_bias((width, self.units), self.units)
 

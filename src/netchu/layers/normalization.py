@@ -16,12 +16,12 @@ from typing import Any
 from netchu import constraints, initializers, ops, regularizers
 from netchu.engines import Shape, xp
 from netchu.errors import ShapeError, UsageError
-from netchu.layers.base import BatchShape, Layer
+from netchu.layers.base import BatchShape, ShapeKeepingLayer
 from netchu.registry import check_numbers
 from netchu.tape import Tensor, Variable
 
 
-class _Normalizing(Layer):
+class _Normalizing(ShapeKeepingLayer):
     """What both share: gamma and beta along the axes `self._axes`, and the formula.
 
     Args:
@@ -106,10 +106,6 @@ class _Normalizing(Layer):
             factor = factor * self._along_axes(self.gamma, distance)
         y = distance * factor
         return y if self.beta is None else y + self._along_axes(self.beta, distance)
-
-    def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
-        """Unchanged."""
-        return input_shape
 
 
 class BatchNormalization(_Normalizing):

@@ -12,7 +12,7 @@ from typing import Any
 from netchu import ops
 from netchu.engines import Array, Shape, xp
 from netchu.errors import ShapeError, UsageError
-from netchu.layers.base import BatchShape, Layer
+from netchu.layers.base import BatchShape, ShapeKeepingLayer
 from netchu.layers.shaping import check_images
 from netchu.ops.convolution import check_data_format
 from netchu.random import Stream
@@ -24,17 +24,13 @@ from netchu.tape import Tensor
 SELU_FLOOR = -1.6732632423543772 * 1.0507009873554805
 
 
-class _Random(Layer):
+class _Random(ShapeKeepingLayer):
     """A layer with draws of its own, that keeps the shape."""
 
     def __init__(self, seed: int | None, **settings: Any) -> None:
         super().__init__(**settings)
         self.seed = seed
         self.stream = Stream(seed)
-
-    def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
-        """Unchanged."""
-        return input_shape
 
 
 class Dropout(_Random):
@@ -211,7 +207,7 @@ class GaussianDropout(_Random):
         return x * ops.convert_to_tensor(1 + math.sqrt(self.rate / (1 - self.rate)) * n)
 
 
-class ActivityRegularization(Layer):
+class ActivityRegularization(ShapeKeepingLayer):
     """Passes its input on, and adds its size to the loss: `(l1 * sum(|x|) + l2 * sum(x * x)) / batch`.
 
     Args:
@@ -230,10 +226,6 @@ class ActivityRegularization(Layer):
     def call(self, x: Tensor) -> Tensor:
         """The input itself."""
         return x
-
-    def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
-        """Unchanged."""
-        return input_shape
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

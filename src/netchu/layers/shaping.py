@@ -12,7 +12,7 @@ import numpy as np
 
 from netchu import ops
 from netchu.errors import ShapeError, UsageError
-from netchu.layers.base import MAX_AXES, BatchShape, Layer
+from netchu.layers.base import MAX_AXES, BatchShape, Layer, ShapeKeepingLayer
 from netchu.ops.convolution import Pair, check_data_format, pair, windows_along
 from netchu.tape import Tensor
 
@@ -111,15 +111,15 @@ def check_images(layer: Layer, input_shape: BatchShape) -> int:
     """How many channels images of `input_shape` have; ShapeError, naming the layer, if they are no images."""
     channels = input_shape[-1] if len(input_shape) == 4 else None
     if channels is None:
-        grey = len(input_shape) == 3
+        do = ""
+        if len(input_shape) == 3:
+            shape = f"({input_shape[1]}, {input_shape[2]}, 1)"
+            do = f"For grey images put Reshape({shape}) before it, or write x[..., None]; for a single image x[None]."
         raise ShapeError(
             f"layer '{layer.name}' ({type(layer).__name__})",
             expected="images (batch, height, width, channels)",
             got=f"input_shape={(None, *input_shape[1:])}",
-            do=f"Put Reshape(({input_shape[1]}, {input_shape[2]}, 1)) before it, or write x[..., None]; or x[None] for a "
-            "single image."
-            if grey
-            else "",
+            do=do,
         )
     return channels
 
@@ -197,7 +197,7 @@ def _are_numbers(value: Any) -> bool:
         return False
 
 
-class Rescaling(Layer):
+class Rescaling(ShapeKeepingLayer):
     """`x * scale + offset`, for example `Rescaling(1 / 255)` for pixels from 0 to 255.
 
     Args:
@@ -232,7 +232,3 @@ class Rescaling(Layer):
         """x * scale + offset."""
         y: Tensor = x * self.scale + self.offset
         return y
-
-    def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
-        """Unchanged."""
-        return input_shape

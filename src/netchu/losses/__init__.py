@@ -98,5 +98,5 @@ def get_function(name: str) -> Any:
 
 
 names = list(_BY_NAME)
-classes = tuple({cls for cls, _ in _BY_NAME.values()})
-functions = tuple({function for _, function in _BY_NAME.values()})
+classes = tuple(dict.fromkeys(cls for cls, _ in _BY_NAME.values()))
+functions = tuple(dict.fromkeys(function for _, function in _BY_NAME.values()))

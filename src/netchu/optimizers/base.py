@@ -61,8 +61,8 @@ class Optimizer(Configurable):
         shared_slots: the slots of no single weight, name -> Variable.
 
     Raises:
-        UsageError: a negative learning rate or weight decay, a clipping bound that is not above 1e-30, more than one kind
-            of clipping, or an unknown argument.
+        UsageError: a negative learning rate or weight decay, a clipping bound that is not positive (above 1e-30), more
+            than one kind of clipping, or an unknown argument.
     """
 
     signed_slots: tuple[str, ...] = ()

@@ -1,0 +1,20 @@
+"""Models: `Sequential`, and back from a file.
+
+    model = Sequential([Input((784,)), Dense(512, activation="relu"), Dense(10, activation="softmax")])
+    model.save("model.safetensors");  model = load_model("model.safetensors")
+
+Reading order: `sequential.py` (what a model is), `files.py` (how it is saved and loaded).
+"""
+
+from typing import Any
+
+from netchu.limits import refuse_keras_name
+from netchu.models.files import load_model
+from netchu.models.sequential import Sequential
+
+__all__ = ["Sequential", "load_model"]
+
+
+def __getattr__(name: str) -> Any:
+    refuse_keras_name("netchu.models", name)
+    raise AttributeError(f"module 'netchu.models' has no attribute {name!r}")
