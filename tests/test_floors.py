@@ -32,6 +32,7 @@ FLOORS: list[list[str]] = [
         "progress",
         "interruption",
         "checks",
+        "compiled_metrics",
         "stepping",
         "resuming",
         "loop",
