@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import io
 import os
+import re
 import warnings
 from pathlib import Path
 from types import ModuleType
@@ -43,7 +44,9 @@ def keras() -> ModuleType:
 
 
 class Optimizer:
-    """A learning rate in float32."""
+    """A learning rate in float32; `learning_rate_source` tells netchu that a number can be put there."""
+
+    learning_rate_source = netchu.Variable(0.01)
 
     def __init__(self) -> None:
         self._rate = np.float32(0.01)
@@ -103,7 +106,8 @@ def driven(library: Any, name: str, settings: dict[str, Any], epochs: list[dict[
                     break
             callback.on_train_end({})
         except (ValueError, RuntimeError, ArithmeticError) as error:
-            printed.write(str(error).replace("netchu isn't", "Keras isn't"))
+            text = str(error).replace("netchu isn't", "Keras isn't")
+            printed.write(re.sub(r" Known: [\w, ]+\.$", "", text))  # netchu lists the figures that there are
     noted = {key: getattr(callback, key, None) for key in ("best", "best_epoch", "wait", "stopped_epoch")}
     said = [str(w.message) for w in caught if issubclass(w.category, UserWarning)]
     end = [float(w[0]) for w in model.weights]
