@@ -203,6 +203,7 @@ def test_a_mistake_before_training_leaves_no_run_folder(run: Run, folder: Path) 
 def test_sigterm_at_any_time_ends_it_within_a_second(run: Run, folder: Path, undisturbed: str) -> None:
     took = []
     for number in range(20):
+        (folder / MODEL).unlink(missing_ok=True)
         command = [sys.executable, "-m", "netchu", *LONG[:-1], f"run{number}"]
         with subprocess.Popen(command, **process_settings(folder)) as training:
             while not (folder / f"run{number}" / "settings.json").exists():
@@ -212,7 +213,9 @@ def test_sigterm_at_any_time_ends_it_within_a_second(run: Run, folder: Path, und
             training.terminate()
             code = training.wait(30)
             took.append(time.monotonic() - began)
-        assert code in (0, 75)
+        # Between the end of the work and that of the process nothing is left to save, and the signal ends it.
+        done = code == -signal.SIGTERM and (folder / MODEL).exists() and hash_of(folder) == undisturbed
+        assert code in (0, 75) or done
         resumed = run("train", "--resume", f"run{number}")
         assert resumed.returncode == 0, resumed.stderr
         assert hash_of(folder) == undisturbed, f"run {number}, exit code {code}"
