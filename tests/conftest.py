@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import os
+import warnings
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from threadpoolctl import threadpool_limits
 
+from cli_tools import Run, process, write_own_data
 from netchu import engines, random
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers side by side: with several BLAS threads each they would fight
@@ -73,3 +78,29 @@ def compiled_engine(request: pytest.FixtureRequest) -> engines.Engine:
     """Each engine that compiles, in turn."""
     chosen(request.param)
     return engines.current()
+
+
+@pytest.fixture(scope="session")
+def keras() -> ModuleType:
+    """Real Keras on TensorFlow, the judge; its absence is an error, never a skip."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TensorFlow's own deprecations are not ours to mend
+        module = importlib.import_module("keras")
+    assert module.backend.backend() == "tensorflow"
+    return module
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in, with `own.npz`."""
+    write_own_data(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(folder: Path) -> Run:
+    """`netchu` as a process in that folder."""
+    return functools.partial(process, folder)

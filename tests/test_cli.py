@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import io
 import json
@@ -15,27 +14,13 @@ import pytest
 from PIL import Image
 
 import netchu
-from cli_tools import MODEL, Run, process, train_quickly, write_own_data
+from cli_tools import MODEL, Run, train_quickly
 from netchu import datasets, engines
 from netchu.cli import main
 from netchu.layers import Dense, Flatten, Input, Rescaling
 from netchu.models import Sequential, load_model
 
 KEYS = {"schema", "test_accuracy", "test_loss", "epochs", "updates", "parameters", "engine", "data", "model", "seconds"}
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in, with `own.npz`."""
-    write_own_data(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def run(folder: Path) -> Run:
-    """`netchu` as a process in that folder."""
-    return functools.partial(process, folder)
 
 
 # --- train -----------------------------------------------------------------------------------------------------------

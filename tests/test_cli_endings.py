@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import json
 import os
 import signal
@@ -17,26 +16,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cli_tools import MODEL, Run, no_traceback, process, process_settings, train_quickly, write_own_data
+from cli_tools import MODEL, Run, no_traceback, process_settings, train_quickly
 from netchu import datasets
 from netchu.cli import main
 from netchu.models import load_model
 
 posix = pytest.mark.skipif(os.name != "posix", reason="a POSIX process; nothing to be done elsewhere")
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in, with `own.npz`."""
-    write_own_data(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def run(folder: Path) -> Run:
-    """`netchu` as a process in that folder."""
-    return functools.partial(process, folder)
 
 
 @pytest.fixture

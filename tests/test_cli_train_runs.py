@@ -5,7 +5,6 @@ The processes are real, and so are the signals.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import os
@@ -73,20 +72,6 @@ def signalled(folder: Path, place: str, number: int = signal.SIGTERM, times: int
     arguments = json.dumps([*PLACES[place], number, times])
     command = [sys.executable, "-c", SIGNALLED, arguments, *LONG]
     return subprocess.run(command, **process_settings(folder), timeout=60)
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in, with `own.npz`."""
-    write_own_data(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def run(folder: Path) -> Run:
-    """`netchu` as a process in that folder."""
-    return functools.partial(process, folder)
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,7 @@ only notes what is done to it; the others are real fits from the same weights.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
-import os
 import re
 import warnings
 from pathlib import Path
@@ -26,18 +24,6 @@ pytestmark = [pytest.mark.judge, pytest.mark.filterwarnings("ignore")]  # the ju
 
 RUN_RTOL = 1e-4  # figures of two float32 libraries after 9 updates
 HISTOGRAM_RTOL = 1e-6  # edges of equal weights: two ways to round a float64 division
-
-
-@pytest.fixture(scope="module")
-def keras() -> ModuleType:
-    """Real Keras on TensorFlow; its absence is an error, never a skip."""
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        module = importlib.import_module("keras")
-    assert module.backend.backend() == "tensorflow"
-    return module
 
 
 # --- driven by hand --------------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import os
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
@@ -26,18 +25,6 @@ pytestmark = pytest.mark.judge
 GRADIENT_RTOL = 2e-6
 """A gradient for a kernel sums up to 250 float32 products in another order than oneDNN does: relative to the largest
 element, as `helpers.ENGINE_RTOL` between two engines."""
-
-
-@pytest.fixture(scope="module")
-def keras() -> ModuleType:
-    """Real Keras on TensorFlow; its absence is an error, never a skip."""
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TensorFlow's own deprecations are not ours to mend
-        module = importlib.import_module("keras")
-    assert module.backend.backend() == "tensorflow"
-    return module
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
-import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,18 +23,6 @@ from test_layers import CASES as LAYERS
 pytestmark = pytest.mark.judge
 
 THEIRS = "ignore:(?!Skipping variable loading)"  # Keras's own warnings are not ours, but for one about our files
-
-
-@pytest.fixture(scope="module")
-def keras() -> ModuleType:
-    """Real Keras on TensorFlow; its absence is an error, never a skip."""
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        module = importlib.import_module("keras")
-    assert module.backend.backend() == "tensorflow"
-    return module
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import os
-import warnings
 from types import ModuleType
 from typing import Any
 
@@ -33,18 +31,6 @@ large."""
 PIXEL_RTOL = 1e-5
 """A pixel between pixels, relative to the brightest: its place errs by two or three units in the last place of a
 coordinate of up to 20 (2e-6 each), and the brightness changes by up to the whole range from pixel to pixel."""
-
-
-@pytest.fixture(scope="module")
-def keras() -> ModuleType:
-    """Real Keras on TensorFlow; its absence is an error, never a skip."""
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        module = importlib.import_module("keras")
-    assert module.backend.backend() == "tensorflow"
-    return module
 
 
 def normal(*shape: int, seed: int = 0) -> np.ndarray:

@@ -6,8 +6,6 @@ Run with `pytest -m judge` where Keras and TensorFlow are installed.
 from __future__ import annotations
 
 import inspect
-import os
-import warnings
 from typing import Any
 
 import numpy as np
@@ -22,18 +20,6 @@ pytestmark = [pytest.mark.judge, pytest.mark.filterwarnings("ignore")]  # the ju
 
 LOSS_RTOL = 2e-6
 """Relative to the largest loss of the batch, which for percentages and counts is far from 1: some float32 roundings."""
-
-
-@pytest.fixture(scope="module")
-def keras() -> Any:
-    """Real Keras on TensorFlow; an ImportError is the test's error."""
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import keras
-    assert keras.backend.backend() == "tensorflow"
-    return keras
 
 
 # what the predictions and the targets are -> (y_true, y_pred)

@@ -6,8 +6,6 @@ Run with `pytest -m judge` where Keras and TensorFlow are installed.
 from __future__ import annotations
 
 import importlib
-import os
-import warnings
 from typing import Any
 
 import numpy as np
@@ -22,18 +20,6 @@ pytestmark = [pytest.mark.judge, pytest.mark.filterwarnings("ignore")]  # the ju
 
 METRIC_RTOL = 3e-6
 """Relative to the figure: sums of up to 600 float32 weights, added in another order."""
-
-
-@pytest.fixture(scope="module")
-def keras() -> Any:
-    """Real Keras on TensorFlow; an ImportError is the test's error."""
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import keras
-    assert keras.backend.backend() == "tensorflow"
-    return keras
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,6 @@ test here is an error, not a skip.
 from __future__ import annotations
 
 import inspect
-import os
 import warnings
 from typing import Any
 
@@ -15,26 +14,14 @@ import numpy as np
 import pytest
 
 from helpers import STEP_ATOL, assert_close
-from netchu import activations, engines, initializers, losses, metrics, ops, optimizers
-from netchu.tape import GradientTape, Tensor, Variable
+from netchu import activations, initializers, losses, metrics, ops, optimizers
+from netchu.tape import GradientTape, Tensor
 
 pytestmark = pytest.mark.judge
 
 ACTIVATION_ATOL = ACTIVATION_RTOL = 2e-6
 """Two libraries' exp and tanh in float32 may each err by one or two units in the last place (1.2e-7), and a derivative
 takes several of them together; relative to the largest element, which for exp is 460."""
-
-
-@pytest.fixture(scope="module")
-def keras() -> Any:
-    """Real Keras on TensorFlow; an ImportError is the test's error."""
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TensorFlow's own deprecations are not ours to mend
-        import keras
-    assert keras.backend.backend() == "tensorflow"
-    return keras
 
 
 @pytest.fixture(autouse=True)
@@ -320,47 +307,3 @@ def test_initializers_have_the_same_distribution(keras: Any, name: str, shape: t
         assert np.abs(own).max() == pytest.approx(np.abs(theirs).max(), rel=0.01)
     steps = np.linspace(0, 1, 21)
     assert_close(np.quantile(own, steps[1:-1]), np.quantile(theirs, steps[1:-1]), atol=0.06 * theirs.std())
-
-
-# --- optimizers ------------------------------------------------------------------------------------------------------
-
-OPTIMIZERS: list[tuple[str, dict[str, Any]]] = [
-    ("SGD", {}),
-    ("SGD", {"momentum": 0.9}),
-    ("SGD", {"momentum": 0.8, "nesterov": True, "learning_rate": 0.1}),
-    ("SGD", {"clipnorm": 1.0}),
-    ("SGD", {"global_clipnorm": 1.0, "momentum": 0.5}),
-    ("SGD", {"clipvalue": 0.5, "weight_decay": 0.01}),
-    ("RMSprop", {}),
-    ("RMSprop", {"momentum": 0.9, "rho": 0.8}),
-    ("RMSprop", {"centered": True}),
-    ("RMSprop", {"centered": True, "momentum": 0.5, "epsilon": 1e-3}),
-    ("Adam", {}),
-    ("Adam", {"amsgrad": True, "learning_rate": 0.01}),
-    ("Adam", {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-4, "clipnorm": 0.7}),
-    ("AdamW", {}),
-    ("AdamW", {"weight_decay": 0.1, "learning_rate": 0.01}),
-]
-
-
-@pytest.mark.parametrize(("name", "settings"), OPTIMIZERS)
-def test_twenty_random_steps(keras: Any, engine: str, name: str, settings: dict[str, Any]) -> None:
-    own, theirs = getattr(optimizers, name)(**settings), getattr(keras.optimizers, name)(**settings)
-    starts = [normal(5, 4, seed=7), normal(4, seed=8)]
-    own_weights, their_weights = [Variable(w) for w in starts], [keras.Variable(w) for w in starts]
-    for step in range(20):
-        gradients = [normal(5, 4, seed=100 + step), normal(4, seed=200 + step) * 10.0 ** (-step // 4)]
-        own.apply_gradients(zip(map(Tensor, gradients), own_weights))
-        theirs.apply_gradients(zip([keras.ops.convert_to_tensor(g) for g in gradients], their_weights))
-        for a, b in zip(own_weights, their_weights):
-            assert_close(a.numpy(), np.asarray(b), atol=STEP_ATOL * (step + 1) / 2, what=f"step {step}")
-    assert int(own.iterations) == int(theirs.iterations) == 20
-    assert engines.current().name == engine
-
-
-@pytest.mark.parametrize("name", ["SGD", "RMSprop", "Adam", "AdamW"])
-def test_optimizers_have_kerass_slots_in_its_order(keras: Any, name: str) -> None:
-    own, theirs = getattr(optimizers, name)(), getattr(keras.optimizers, name)()
-    own.build([Variable(normal(2, 3))])
-    theirs.build([keras.Variable(normal(2, 3))])
-    assert [v.shape for v in own.variables] == [tuple(v.shape) for v in theirs.variables]

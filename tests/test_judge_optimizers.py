@@ -7,7 +7,6 @@ test here is an error, not a skip.
 from __future__ import annotations
 
 import inspect
-import os
 import warnings
 from typing import Any
 
@@ -25,18 +24,6 @@ pytestmark = pytest.mark.judge
 SCHEDULE_RTOL = 1e-6
 """A rate beside Keras's, relative to the largest of the schedule: both go through three or four float32 functions, each
 of which errs by 6e-8 to 1.2e-7."""
-
-
-@pytest.fixture(scope="module")
-def keras() -> Any:
-    """Real Keras on TensorFlow; an ImportError is the test's error."""
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TensorFlow's own deprecations are not ours to mend
-        import keras
-    assert keras.backend.backend() == "tensorflow"
-    return keras
 
 
 @pytest.fixture(autouse=True)

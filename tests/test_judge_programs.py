@@ -16,7 +16,6 @@ import importlib
 import io
 import os
 import re
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -108,18 +107,6 @@ def write_digits(folder: Path) -> None:
         x_test=digits.x_test[:200],
         y_test=digits.y_test[:200],
     )
-
-
-@pytest.fixture(scope="module")
-def keras() -> ModuleType:
-    """Real Keras on TensorFlow; its absence is an error, never a skip."""
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        module = importlib.import_module("keras")
-    assert module.backend.backend() == "tensorflow"
-    return module
 
 
 @pytest.fixture(autouse=True)

@@ -11,9 +11,6 @@ samples change is not.  `UNSTEADY` names those few; all else must be steady and 
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import os
-import warnings
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -35,18 +32,6 @@ UNSTEADY: dict[int, tuple[set[int], str]] = {
               "Adam makes a step of"),
 }  # fmt: skip
 """Seed -> (the numbers of the weights that are left out, why)."""
-
-
-@pytest.fixture(scope="module")
-def keras() -> ModuleType:
-    """Real Keras on TensorFlow; its absence is an error, never a skip."""
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        module = importlib.import_module("keras")
-    assert module.backend.backend() == "tensorflow"
-    return module
 
 
 @pytest.fixture(scope="module")

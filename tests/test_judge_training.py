@@ -7,9 +7,7 @@ order.  A program that only changes its imports must print and return the same.
 from __future__ import annotations
 
 import importlib
-import os
 import re
-import warnings
 from types import ModuleType
 from typing import Any
 
@@ -26,18 +24,6 @@ HISTORY_RTOL = 1e-4  # figures of two float32 libraries after up to 10 updates
 WEIGHTS_ATOL = 1e-3  # relative to the largest weight of an array: single weights near 0 may differ more
 GOLDEN_ATOL = 1e-5
 PREDICT_ATOL = 1e-4
-
-
-@pytest.fixture(scope="module")
-def keras() -> ModuleType:
-    """Real Keras on TensorFlow; its absence is an error, never a skip."""
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        module = importlib.import_module("keras")
-    assert module.backend.backend() == "tensorflow"
-    return module
 
 
 @pytest.fixture(autouse=True)

@@ -298,8 +298,7 @@ class Optimizer(Configurable):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, a learning rate that is a number as it is now."""
         rate = self.learning_rate_source
-        if isinstance(rate, Variable):
-            return super().get_config() | {
-                "learning_rate": float(str(np.float32(rate.item())))
-            }  # 0.001, not 0.0010...47
-        return super().get_config() | {"learning_rate": to_json(rate)}
+        if not isinstance(rate, Variable):
+            return super().get_config() | {"learning_rate": to_json(rate)}
+        shortest = float(str(np.float32(rate.item())))  # 0.001, not 0.0010000000474974513
+        return super().get_config() | {"learning_rate": shortest}
