@@ -10,6 +10,7 @@ import itertools
 import os
 import re
 import shutil
+import signal
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,7 @@ from netchu.callbacks import (
     RunLog,
     TerminateOnNaN,
 )
+from netchu.checkpoints import CheckpointFolder
 from netchu.errors import CheckpointError, NetchuError, TrainingError, UsageError
 from netchu.layers import BatchNormalization, Dense, Dropout, Flatten, GaussianNoise, Input, RandomTranslation
 from netchu.optimizers import SGD
@@ -468,6 +470,35 @@ def test_a_finished_run_that_is_kept_is_told_again(tmp_path: Path) -> None:
 def test_nothing_is_left_of_a_finished_run(tmp_path: Path) -> None:
     start(BackupAndRestore(tmp_path))
     assert {path.name for path in tmp_path.iterdir()} <= {"lock"}
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGTERM") or os.name != "posix", reason="POSIX signals")
+def test_no_signal_is_promised_a_resume_while_the_checkpoints_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers: list[Any] = []
+    prune = CheckpointFolder.prune
+
+    def watched(folder: CheckpointFolder, keep: int) -> None:
+        handlers.append(signal.getsignal(signal.SIGTERM))
+        prune(folder, keep)
+
+    monkeypatch.setattr(CheckpointFolder, "prune", watched)
+    x, y = clusters()
+    model = Sequential([Input((x.shape[1],)), Dense(3, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit(x, y, verbose=0, callbacks=[BackupAndRestore(tmp_path)])
+    assert handlers == [signal.SIG_DFL]  # it would end the process with the run complete, not with exit code 75
+
+
+def test_two_backups_are_refused(tmp_path: Path) -> None:
+    x, y = clusters()
+    model = Sequential([Input((x.shape[1],)), Dense(3, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    backups = [BackupAndRestore(tmp_path / name) for name in ("one", "other")]
+    with pytest.raises(UsageError, match=r"expected one BackupAndRestore\. Got: 2"):
+        model.fit(x, y, verbose=0, callbacks=backups)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_weight_that_is_nan_is_not_saved(tmp_path: Path) -> None:

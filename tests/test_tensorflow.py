@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from helpers import ENGINE_RTOL, RUN_ATOL, assert_close, assert_same_bits
 from netchu import engines, naive, ops, random
 from netchu.engines import xp
 from netchu.tape import Tensor, Variable, wrap
+from small_nets import python_environment
 
 pytestmark = pytest.mark.tensorflow
 
@@ -154,3 +156,17 @@ def test_a_tensor_of_tensorflows_can_become_one_of_ours() -> None:
     import tensorflow as tf
 
     assert Tensor(tf.constant([1.0, 2.0])).numpy().tolist() == [1.0, 2.0]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a POSIX shell")
+def test_a_process_without_standard_error_can_use_it() -> None:
+    program = "import netchu; print(netchu.current_engine().name)"
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, program],
+        env=python_environment(NETCHU_ENGINE="tensorflow"),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "tensorflow\n")

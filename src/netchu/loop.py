@@ -106,10 +106,10 @@ def run_epochs(model: Stepping, run: Run, keeper: Keeper | None = None) -> None:
             if model.stop_training or ending:
                 break
         listeners.on_train_end(logs)
-        if keeper and not ending and not interruption.terminated:
-            keeper.finish()
     if interruption.terminated:
         raise Terminated
+    if keeper and not ending:  # no signal is held back any more that would say "resume" of what is removed here
+        keeper.finish()
 
 
 def _validated(run: Run, at: Position, keeper: Keeper | None, interruption: Interruption) -> Logs | None:

@@ -110,8 +110,10 @@ class Trainer(Stepping):
             self.history,
             self._validator(validation, validation_steps, validation_freq),
         )
-        backup = next((c for c in run.listeners.callbacks if isinstance(c, BackupAndRestore)), None)
-        if backup is None:
+        backups = [c for c in run.listeners.callbacks if isinstance(c, BackupAndRestore)]
+        if len(backups) > 1:
+            raise UsageError("fit", expected="one BackupAndRestore", got=f"{len(backups)} among the callbacks")
+        if not backups:
             run_epochs(self, run)
             return self.history
         settings = {
@@ -121,7 +123,7 @@ class Trainer(Stepping):
             "validation_freq": validation_freq,
             "validation_steps": validation_steps,
         }
-        with Keeper(backup, self, data, run.listeners, fingerprint(self, data, validation, settings)) as keeper:
+        with Keeper(backups[0], self, data, run.listeners, fingerprint(self, data, validation, settings)) as keeper:
             run_epochs(self, run, keeper)
         return self.history
 

@@ -36,7 +36,11 @@ def _no_greeting() -> Iterator[None]:
     they go to nowhere.  What fails to import raises as ever.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    standard_error = os.dup(2)
+    try:
+        standard_error = os.dup(2)
+    except OSError:  # closed already: a daemon's
+        yield
+        return
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     try:
