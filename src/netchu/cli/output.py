@@ -15,21 +15,16 @@ import os
 import sys
 from typing import Any, TextIO
 
-from netchu.errors import NetchuError
+from netchu.errors import NetchuError, printable
 
 
 class ReaderGoneError(Exception):
     """Nobody reads standard output any more, as in `netchu predict *.png | head -1`: no failure, but no use either."""
 
 
-def shown(text: str) -> str:
-    """`text` without what cannot be printed: `"a\\nb"` becomes `"a\\\\nb"`."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
 def result(text: str) -> None:
     """Print a line or lines of the result, at once."""
-    _write_result("\n".join(map(shown, text.split("\n"))))
+    _write_result("\n".join(map(printable, text.split("\n"))))
 
 
 def result_json(value: dict[str, Any]) -> None:
@@ -48,7 +43,7 @@ def _write_result(text: str) -> None:
 
 def message(text: str) -> None:
     """Print a line or lines beside the result."""
-    print("\n".join(map(shown, text.split("\n"))), file=sys.stderr, flush=True)
+    print("\n".join(map(printable, text.split("\n"))), file=sys.stderr, flush=True)
 
 
 def problem(text: str) -> None:

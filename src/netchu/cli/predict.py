@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from netchu.cli.options import DEFAULT_MODEL, DEFAULTS, STANDARD_INPUT, Common, flag
 from netchu.cli.outcome import BAD_DATA, OK, told
-from netchu.cli.output import result, result_json, shown
-from netchu.errors import DataError, DataNotFoundError, UsageError
+from netchu.cli.output import result, result_json
+from netchu.errors import DataError, DataNotFoundError, UsageError, printable
 
 if TYPE_CHECKING:
     from netchu.models import Sequential
@@ -50,7 +50,7 @@ def predict(
         if common.json:
             result_json({"image": name, "label": label, "probability": probability})
         else:
-            result(f"{shown(name)}: {label} ({probability:.1%})")
+            result(f"{printable(name)}: {label} ({probability:.1%})")
     return BAD_DATA if BAD_DATA in codes else max(codes, default=OK)
 
 

@@ -48,6 +48,28 @@ FUNCTIONS = (*STANDARD_FUNCTIONS, *EXTRA_FUNCTIONS)
 DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"]
 
 
+def axis_by_axis(total: Callable[..., Array], squeeze: Callable[..., Array]) -> Callable[..., Array]:
+    """`sum(x, axis, keepdims)` that goes along several axes one after the other, the last one first.
+
+    A library may add a channel's pixels over batch, height and width to one float32, one by one: 10,000 of them lose
+    two digits.  In steps the partial sums stay small; it takes no longer.
+
+    Args:
+        total: the library's sum along one axis, or along all.
+        squeeze: `squeeze(x, axis=axes)`, without axes of length 1.
+    """
+
+    def sum_along(x: Array, axis: int | Shape | None = None, keepdims: bool = False) -> Array:
+        if not isinstance(axis, tuple) or len(axis) < 2:
+            return total(x, axis=axis, keepdims=keepdims)
+        y = x
+        for a in sorted((a % len(x.shape) for a in axis), reverse=True):
+            y = total(y, axis=a, keepdims=True)
+        return y if keepdims else squeeze(y, axis=axis)
+
+    return sum_along
+
+
 class Boxed(Protocol):
     """Anything that holds one array in `.array`: a `netchu.Variable` seen from this floor."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from netchu.engines.base import DTYPES, STANDARD_FUNCTIONS, Array, Boxed, Engine, Shape
+from netchu.engines.base import DTYPES, STANDARD_FUNCTIONS, Array, Boxed, Engine, Shape, axis_by_axis
 
 Pair = tuple[int, int]
 
@@ -73,20 +73,6 @@ def erf(x: np.ndarray) -> np.ndarray:
     return np.array([math.erf(v) for v in x.ravel().tolist()], dtype=x.dtype).reshape(x.shape)
 
 
-def sum_axes(x: np.ndarray, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Any:
-    """The sum along `axis`, along one axis after the other where there are several, the last one first.
-
-    `np.sum` over batch, height and width adds a channel's pixels to one float32, one by one: 10,000 of them lose two
-    digits that TensorFlow and JAX keep.  In steps the partial sums stay small; it takes no longer.
-    """
-    if not isinstance(axis, tuple) or len(axis) < 2:
-        return np.sum(x, axis=axis, keepdims=keepdims)
-    y = x
-    for a in sorted((a % x.ndim for a in axis), reverse=True):
-        y = np.sum(y, axis=a, keepdims=True)
-    return y if keepdims else np.squeeze(y, axis=axis)
-
-
 EXTRAS = (add_patches, erf, pad, patches, random_normal, random_uniform, scatter_add, top_k)
 
 
@@ -97,7 +83,7 @@ class NumpyEngine(Engine):
 
     def __init__(self) -> None:
         self.functions = {name: getattr(np, name) for name in (*STANDARD_FUNCTIONS, *DTYPES)}
-        self.functions |= {f.__name__: f for f in EXTRAS} | {"sum": sum_axes}
+        self.functions |= {f.__name__: f for f in EXTRAS} | {"sum": axis_by_axis(np.sum, np.squeeze)}
 
     def asarray(self, value: object, dtype: str | None = None) -> Array:
         """See `Engine.asarray`."""

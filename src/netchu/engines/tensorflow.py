@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from netchu.engines.base import DTYPES, Array, Shape
+from netchu.engines.base import DTYPES, Array, Shape, axis_by_axis
 from netchu.engines.tracing import TracingEngine
 
 
@@ -84,6 +84,7 @@ SAME = {
     "square": tf.math.square,
     "squeeze": tf.squeeze,
     "stack": tf.stack,
+    "sum": axis_by_axis(tf.math.reduce_sum, tf.squeeze),
     "zeros_like": tf.zeros_like,
 }
 """TensorFlow's function takes the same arguments and gives the same."""
@@ -169,16 +170,6 @@ def full(shape: Shape, fill_value: float, *, dtype: Any = tf.float32) -> Array:
 def ones(shape: Shape, *, dtype: Any = tf.float32) -> Array:
     """An array of ones."""
     return tf.ones(shape, dtype)
-
-
-def sum_axes(x: Array, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
-    """The sum along `axis`; along several one after the other: TensorFlow's own, line by line, loses two digits."""
-    if not isinstance(axis, tuple) or len(axis) < 2:
-        return tf.math.reduce_sum(x, axis=axis, keepdims=keepdims)
-    y = x
-    for a in sorted((a % len(x.shape) for a in axis), reverse=True):
-        y = tf.math.reduce_sum(y, axis=a, keepdims=True)
-    return y if keepdims else tf.squeeze(y, axis=axis)
 
 
 def take(x: Array, indices: Array, axis: int) -> Array:
@@ -299,7 +290,7 @@ class TensorFlowEngine(TracingEngine):
         self.functions = SAME | {f.__name__: f for f in (*OWN, *EXTRAS)}
         self.functions |= {name: _of_floats(function) for name, function in OF_FLOATS.items()}
         self.functions |= {name: _of_two(function) for name, function in OF_TWO.items()}
-        self.functions |= {name: getattr(tf, name) for name in DTYPES} | {"sum": sum_axes}
+        self.functions |= {name: getattr(tf, name) for name in DTYPES}
 
     def asarray(self, value: object, dtype: str | None = None) -> Array:
         """See `Engine.asarray`; the values are copied."""
