@@ -42,6 +42,7 @@ def _fresh_start(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Same engine and seed for each test; a test that changes them leaves nothing behind."""
     monkeypatch.delenv("NETCHU_DATA_DIR", raising=False)
     monkeypatch.setenv("NETCHU_OFFLINE", "1")
+    monkeypatch.setenv("NETCHU_COMPILATION_CACHE", "0")
     engines.set_engine("numpy")
     random.set_seed(0)
     yield

@@ -350,11 +350,11 @@ def explode_after(steps: int) -> tuple[Sequential, list[dict[str, bytes]]]:
 def test_loss_that_is_not_finite_names_epoch_step_and_layer_and_takes_the_step_back(engine: str) -> None:
     model, _ = explode_after(steps=2)
     message: str = model.error  # type: ignore[attr-defined]
-    assert re.match(r"Epoch 2, step 2: expected a finite loss and finite weights, got loss=(nan|inf); ", message)
+    assert re.match(r"Epoch 2, step 1: expected a finite loss and finite weights, got loss=", message)
     assert re.search(r"; first not finite: the (weights|output) of layer 'dense(_1)?'\.", message)
     assert "The model has the weights of before this happened." in message
     assert "Try a smaller learning rate" in message
-    assert model.optimizer.iterations.item() in (7, 8)  # that step, or that and the one which made it so
+    assert model.optimizer.iterations.item() == 7  # of the step which made it so, nothing is left
 
 
 def test_weights_that_one_step_made_infinite_are_taken_back_too(engine: str) -> None:

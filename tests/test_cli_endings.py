@@ -44,7 +44,7 @@ def test_alone_shows_three_examples(capsys: pytest.CaptureFixture[str]) -> None:
     assert sum(line.startswith("  netchu ") for line in out.splitlines()) == 3
 
 
-@pytest.mark.parametrize("command", ["", "train", "evaluate", "predict", "export", "info"])
+@pytest.mark.parametrize("command", ["", "train", "evaluate", "predict", "export", "bench", "info"])
 def test_help_ends_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command.split(), "--help"]) == 0
     out = capsys.readouterr().out

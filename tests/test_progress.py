@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from netchu.callbacks import LambdaCallback
 from netchu.progress import ProgressLine, checked_verbose, clock, figures, step_time
 from small_nets import classifier, clusters, python_environment
 
@@ -48,7 +49,8 @@ def on_a_terminal(monkeypatch: pytest.MonkeyPatch, columns: int = 80, **settings
     monkeypatch.setenv("COLUMNS", str(columns))
     stream = Terminal()
     line = ProgressLine(1, stream=stream)
-    classifier().fit(*clusters(), batch_size=10, callbacks=[line], **settings)
+    each = LambdaCallback(on_train_batch_end=lambda batch, logs: None)  # with it the line, too, is told of each step
+    classifier().fit(*clusters(), batch_size=10, callbacks=[line, each], **settings)
     return stream.getvalue().split("\n")
 
 

@@ -9,16 +9,34 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from functools import cached_property
+from typing import Any, Protocol, TypeAlias, overload
 
 import numpy as np
 
+from netchu.engines import Array
 from netchu.errors import DataError, UsageError
 from netchu.random import permutation
-from netchu.tape import Tensor
+from netchu.tape import Tensor, to_array
 
 Batch: TypeAlias = tuple[Any, Any, Any]  # x (batch, ...), y (batch, ...) or None, sample_weight (batch,) or None
+
+NAMES = ("x", "y", "sample_weight")
+RESIDENT_BYTES = 2 << 30  # larger arrays go to the device batch by batch
+MOST_KEPT = 64  # batches of an iterable, which cannot be asked for them again
+
+
+class Chunk(Protocol):
+    """Consecutive batches of one size (the last of an iterable may have another), which can be gone through again."""
+
+    def __iter__(self) -> Iterator[Batch]: ...
+
+    def __len__(self) -> int: ...
+
+
+Take: TypeAlias = Callable[[int], Chunk]
+"""A function that gives the next batches, at most so many as it is told; none at the end."""
 
 
 class Batches(Protocol):
@@ -29,6 +47,9 @@ class Batches(Protocol):
 
     def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
         """The batches of epoch `number`, from 0, without those before number `first`."""
+
+    def chunks(self, number: int, first: int = 0) -> Take:
+        """The same, several at a time."""
 
 
 def as_array(value: Any, name: str) -> np.ndarray:
@@ -81,16 +102,105 @@ class ArrayBatches:
 
     def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
         """See `Batches`."""
-        order = permutation(*self.stream, number, self.n) if self.shuffle is True else None
-        for start in range(first * self.batch_size, self.n, self.batch_size):
-            stop = min(start + self.batch_size, self.n)
-            chosen: Any = slice(start, stop) if order is None else order[start:stop]
-            if self.shuffle == "batch":
-                draw = number * (self.steps or 0) + start // self.batch_size
-                chosen = start + permutation(*self.stream, draw, stop - start)
-            yield tuple(  # type: ignore[misc]
-                self.arrays[name][chosen] if name in self.arrays else None for name in ("x", "y", "sample_weight")
-            )
+        return iter(self.rows(number)[first:])
+
+    def chunks(self, number: int, first: int = 0) -> Take:
+        """See `Batches`; a last batch of fewer samples is a chunk of its own."""
+        rows, full = self.rows(number), self.n // self.batch_size
+
+        def take(most: int) -> Rows:
+            nonlocal first
+            begin, first = first, min(first + most, full if first < full else len(rows))
+            return rows[begin:first]
+
+        return take
+
+    def rows(self, number: int) -> Rows:
+        """All batches of epoch `number`."""
+        return Rows(self, Order(self, number), range(self.steps or 0))
+
+    @cached_property
+    def resident(self) -> bool:
+        """Whether the arrays may lie on the device as a whole: they are in memory, and not too large."""
+        arrays = self.arrays.values()
+        return not any(map(_is_mapped, arrays)) and sum(a.nbytes for a in arrays) <= RESIDENT_BYTES
+
+    @cached_property
+    def placed(self) -> tuple[Array | None, ...]:
+        """x, y and sample_weight, each an array of the engine or None."""
+        return tuple(to_array(self.arrays[name]) if name in self.arrays else None for name in NAMES)
+
+
+class Order:
+    """The order in which one epoch visits the samples of its data.
+
+    Attributes:
+        indices: (n,), or None for the order in which they stand.
+        placed: the same as an int32 array of the engine.
+    """
+
+    def __init__(self, data: ArrayBatches, number: int) -> None:
+        self._data, self._number = data, number
+
+    @cached_property
+    def indices(self) -> np.ndarray | None:
+        """See above."""
+        data, steps = self._data, self._data.steps or 0
+        if data.shuffle == "batch":
+            begins = range(0, data.n, data.batch_size)
+            sizes = [min(data.batch_size, data.n - begin) for begin in begins]
+            draws = (permutation(*data.stream, self._number * steps + i, size) for i, size in enumerate(sizes))
+            return np.concatenate([begin + draw for begin, draw in zip(begins, draws)])
+        return permutation(*data.stream, self._number, data.n) if data.shuffle else None
+
+    @cached_property
+    def placed(self) -> Array:
+        """See above."""
+        indices = np.arange(self._data.n) if self.indices is None else self.indices
+        return to_array(indices.astype(np.int32))
+
+
+class Rows(Sequence[Batch]):
+    """Consecutive batches of one epoch over arrays; a slice of it is another one, and nothing is read before its turn.
+
+    Args:
+        data: what they are batches of.
+        order: of the samples.
+        numbers: of the batches within the epoch.
+    """
+
+    def __init__(self, data: ArrayBatches, order: Order, numbers: range) -> None:
+        self.data, self.order, self.numbers = data, order, numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @overload
+    def __getitem__(self, i: int) -> Batch: ...
+
+    @overload
+    def __getitem__(self, i: slice) -> Rows: ...
+
+    def __getitem__(self, i: int | slice) -> Batch | Rows:
+        if isinstance(i, slice):
+            return Rows(self.data, self.order, self.numbers[i])
+        begin = self.numbers[i] * self.data.batch_size
+        chosen: Any = slice(begin, begin + self.data.batch_size)
+        if self.order.indices is not None:
+            chosen = self.order.indices[chosen]
+        arrays = self.data.arrays
+        x, y, sample_weight = (arrays[name][chosen] if name in arrays else None for name in NAMES)
+        return x, y, sample_weight
+
+    @property
+    def begin(self) -> int:
+        """Where in the order the first sample stands."""
+        return self.numbers.start * self.data.batch_size
+
+    @property
+    def size(self) -> int:
+        """The samples of each batch."""
+        return min(self.data.batch_size, self.data.n - self.begin)
 
 
 class IterableBatches:
@@ -112,8 +222,29 @@ class IterableBatches:
         batches = (self.checked(unpack_x_y_sample_weight(item)) for item in self.iterable)
         return itertools.islice(batches, first, None)
 
+    def chunks(self, number: int, first: int = 0) -> Take:
+        """See `Batches`."""
+        batches = self.epoch(number, first)
+        return lambda most: Drawn(itertools.islice(batches, min(most, MOST_KEPT)))
 
-def again_and_again(data: Batches, first_pass: int, done: int = 0) -> Iterator[Batch]:
+
+class Drawn:
+    """Batches of an iterator: the first is drawn at once, each other when it is come to; all are kept."""
+
+    def __init__(self, batches: Iterator[Batch]) -> None:
+        self._kept, self._coming = list(itertools.islice(batches, 1)), batches
+
+    def __iter__(self) -> Iterator[Batch]:
+        yield from self._kept
+        for batch in self._coming:
+            self._kept.append(batch)
+            yield batch
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+
+def again_and_again(data: Batches, first_pass: int, done: int = 0) -> Take:
     """The batches of one pass after the other, from pass number `first_pass`, until a pass has none.
 
     Args:
@@ -122,13 +253,18 @@ def again_and_again(data: Batches, first_pass: int, done: int = 0) -> Iterator[B
         done: batches of these passes that were gone through before; an iterable that is not counted allows 0 only.
     """
     passes, first = divmod(done, data.steps or 1)
-    for number in itertools.count(first_pass + passes):
-        batch = None
-        for batch in data.epoch(number, first):
-            yield batch
-        first = 0
-        if batch is None:  # an iterator that is used up: asking on would never end
-            return
+    numbers = itertools.count(first_pass + passes)
+    take = data.chunks(next(numbers), first)
+
+    def take_on(most: int) -> Chunk:
+        nonlocal take
+        chunk = take(most)
+        if len(chunk) == 0:  # the next pass; an iterator that is used up has none there, either
+            take = data.chunks(next(numbers))
+            chunk = take(most)
+        return chunk
+
+    return take_on
 
 
 def unpack_x_y_sample_weight(data: Any) -> Batch:
@@ -152,6 +288,11 @@ def check_lengths(arrays: Mapping[str, np.ndarray]) -> None:
         )
     if len(arrays["x"]) == 0:
         raise DataError("x", expected="at least one sample", got=f"x.shape={arrays['x'].shape}")
+
+
+def _is_mapped(array: Any) -> bool:
+    """Whether an array's values, or those it is a view of, lie in a file."""
+    return array is not None and (isinstance(array, np.memmap) or _is_mapped(getattr(array, "base", None)))
 
 
 def is_arrays(x: Any) -> bool:

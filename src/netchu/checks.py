@@ -5,13 +5,15 @@ Labels are checked on the host: a compiled step would silently take the last cla
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from netchu.batches import Batch, check_lengths
+from netchu import engines
+from netchu.batches import Batch, Chunk, Rows, check_lengths
 from netchu.engines import Array
 from netchu.errors import DataError, ShapeError, TrainingError, UsageError
 from netchu.layers import Dense, Layer, Rescaling
@@ -132,32 +134,54 @@ def warn_missing_classes(y_train: np.ndarray, y_validation: np.ndarray) -> None:
         )
 
 
-Arrays: TypeAlias = list[tuple[Variable, Array]]
+Snapshot: TypeAlias = list[tuple[Variable, Array]]
 
 
-def take_back(model: Any, kept: Sequence[Arrays], batch: Batch, step: str, loss: float) -> TrainingError:
-    """Undo the step that spoiled the loss, and give the error that says which layer was the first to be spoiled.
+def snapshot(variables: Iterable[Variable], into: Snapshot | None = None) -> Snapshot:
+    """The values that Variables have now, to be put back; `into` is an older one that is not needed any more."""
+    engine, older = engines.current(), {id(variable): array for variable, array in into or ()}
+    return [(variable, engine.snapshot(variable.array, older.get(id(variable)))) for variable in variables]
+
+
+def put_back(before: Snapshot) -> None:
+    """Give Variables the values of a snapshot, which is used up by it: a step may write into its arrays."""
+    for variable, array in before:
+        variable.array = array
+
+
+def is_spoilt(model: Any, logs: Mapping[str, float]) -> bool:
+    """Whether the loss, or a weight, is NaN or infinite."""
+    return not math.isfinite(logs.get("loss", 0.0)) or not all_finite(model)
+
+
+def take_back(model: Any, before: Snapshot, chunk: Chunk, epoch: int, first: int) -> TrainingError:
+    """Undo the step that spoilt the model, and give the error that says which layer was the first to be spoilt.
+
+    To find it, the chunk is gone through again step by step: equal steps give equal bits.
 
     Args:
         model: in training.
-        kept: every Variable with its array before the last steps, oldest first.  A step can make weights infinite while
-            its own loss, measured before it, is still finite: then the one before it is undone, too.
-        batch: of the step.
-        step: its name.
-        loss: NaN or infinite.
+        before: its state at the beginning of the chunk.
+        chunk: the batches that were learnt from since.
+        epoch: its number.
+        first: the number of the chunk's first batch.
     """
-    where = "" if all_finite(model) else _first_not_finite(model, batch)
-    for arrays in reversed(kept):
-        for variable, array in arrays:
-            variable.array = array
-        where = where or _first_not_finite(model, batch)
-        if all_finite(model):
+    put_back(before)
+    batches = [chunk[i : i + 1] for i in range(len(chunk))] if isinstance(chunk, Rows) else [[b] for b in chunk]
+    for step, one in enumerate(batches, first):  # noqa: B007 (the last one is the one)
+        before = snapshot(model.compiled_variables)
+        logs = model.chunk_function(one)(one)
+        if is_spoilt(model, logs):
             break
+    batch = next(iter(one))
+    where = "" if all_finite(model) else _first_not_finite(model, batch)
+    put_back(before)
+    where = where or _first_not_finite(model, batch)
     rate = float(model.optimizer.learning_rate)
     return TrainingError(
-        f"{step}: expected a finite loss and finite weights, got loss={loss}; first not finite: {where}. The model has "
-        f"the weights of before this happened. Try a smaller learning rate than {rate:g}, clipnorm=1.0, or look at the "
-        "targets of this batch."
+        f"Epoch {epoch + 1}, step {step}: expected a finite loss and finite weights, got loss={logs.get('loss')}; "
+        f"first not finite: {where}. The model has the weights of before this happened. Try a smaller learning rate "
+        f"than {rate:g}, clipnorm=1.0, or look at the targets of this batch."
     )
 
 

@@ -1,4 +1,4 @@
-"""Writing a file so that, whatever happens, the old one or the new one is there whole."""
+"""Writing a file so that, whatever happens, the old one or the new one is there whole; and where the cache lies."""
 
 from __future__ import annotations
 
@@ -7,6 +7,20 @@ import os
 import tempfile
 from os import PathLike
 from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """Where netchu keeps what can be had again on this system, downloaded data for example; nothing is created.
+
+    Raises:
+        OSError: the system names no such folder (no home, or a relative `XDG_CACHE_HOME`).
+    """
+    import platformdirs
+
+    folder = Path(platformdirs.user_cache_dir("netchu", appauthor=False))
+    if not folder.is_absolute():  # would otherwise land, as "~" or so, in whatever the current folder is
+        raise OSError(f"the cache folder {str(folder)!r} is not an absolute path; set HOME or XDG_CACHE_HOME")
+    return folder
 
 
 def temporary_name(name: str, mark: str) -> str:

@@ -6,15 +6,14 @@ goes on in `resuming.py`.
 
 from __future__ import annotations
 
-import itertools
 import math
+import time
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from netchu import checks
-from netchu.batches import Batch, Batches, again_and_again
+from netchu.batches import Batches, Take, again_and_again
 from netchu.callbacks import CallbackList, History, TerminateOnNaN
 from netchu.interruption import Interruption, Terminated
 from netchu.resuming import Keeper, Position
@@ -24,6 +23,8 @@ OUT_OF_DATA = (
     "The data gave no batch in epoch {epoch}: expected an iterable that can be gone through again for each epoch, or "
     "an endless one with steps_per_epoch. Training stops here."
 )
+
+CHUNK_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -46,44 +47,79 @@ class Run:
     history: History
     validate: Callable[[int, CallbackList, Callable[[], bool]], Logs | None]
 
-    def batches(self, begin: Position) -> Callable[[Position], Iterator[Batch]]:
-        """A function from a position to the batches from there to the end of its epoch, for a run from `begin` on."""
+    def chunks(self, begin: Position) -> Callable[[Position], Take]:
+        """A function from a position to what gives the batches from there on, for a run from `begin` on."""
         if begin.stopped:
-            return lambda at: iter(())
+            return lambda at: lambda most: ()
         if self.steps_per_epoch is None:
-            return lambda at: self.data.epoch(at.epoch, at.step)
-        passes, steps = again_and_again(self.data, self.epochs.start, begin.updates), self.steps_per_epoch
-        return lambda at: itertools.islice(passes, steps - at.step)
+            return lambda at: self.data.chunks(at.epoch, at.step)
+        take = again_and_again(self.data, self.epochs.start, begin.updates)
+        return lambda at: take
+
+    def room(self, at: Position) -> float:
+        """How many steps may be made from here before somebody must be told: a callback, or the end of the epoch."""
+        left = math.inf if self.steps_per_epoch is None else self.steps_per_epoch - at.step
+        return min(left, max(self.listeners.next_batch(at.step), at.step) + 1 - at.step)
+
+
+class Pace:
+    """How many steps to make at once, so that a signal is never waited for long: first one, which may be compiled.
+
+    Attributes:
+        steps: for the next chunk.
+    """
+
+    def __init__(self) -> None:
+        self.steps, self._began, self._made = 1, 0.0, 0
+
+    def begin(self) -> None:
+        """Start the clock."""
+        self._began = time.perf_counter()
+
+    def end(self, made: int) -> None:
+        """Take the steps that were made since into account; the next chunk may be eight times as long at most."""
+        a_step = max(time.perf_counter() - self._began, 1e-9) / made
+        self.steps = max(1, min(int(CHUNK_SECONDS / a_step), 8 * self.steps))
 
 
 def run_epochs(model: Stepping, run: Run, keeper: Keeper | None = None) -> None:
-    """The loop: epochs of batches, each batch one training step.  A keeper, if any, saves at its safe points."""
-    listeners = run.listeners
+    """The loop: epochs of batches, each batch one training step.  A keeper, if any, saves at its safe points.
+
+    Steps are made in chunks, as many at once as nobody needs to be told of.  However an epoch is cut into chunks, it
+    gives the same bits.
+    """
+    listeners, pace = run.listeners, Pace()
+    before: checks.Snapshot = []
     stops_at_nan = not any(isinstance(c, TerminateOnNaN) for c in listeners.callbacks)
-    kept: deque[checks.Arrays] = deque(maxlen=2)  # every Variable's array before this step, and before the last
     model.stop_training = False
     with Interruption(resumable=keeper is not None) as interruption:
         listeners.on_train_begin()
         at = keeper.begin(run.epochs.start) if keeper else Position(run.epochs.start, 0, {}, 0)
-        batches_from, logs, ending, model.stop_training = run.batches(at), at.logs, False, at.stopped
+        chunks_from, logs, ending, model.stop_training = run.chunks(at), at.logs, False, at.stopped
         for epoch in range(at.epoch, at.epoch + (at.step > 0) if at.stopped else run.epochs.stop):
             # 1. A new epoch: figures from zero, the batches in a new order; or one that goes on where it was cut.
             model.reset_metrics()
             listeners.on_epoch_begin(epoch)
             if keeper and at.step:
                 keeper.restore()
-            logs = at.logs
-            for step, batch in enumerate(batches_from(at), at.step):
-                # 2. One step of learning; a step that spoils the loss is taken back.
-                listeners.on_train_batch_begin(step)
-                train = model.step_function("train", batch)
-                kept.append([(v, v.array) for v in model.compiled_variables])  # no copies
-                logs = alphabetical(train(batch))
-                if stops_at_nan and not math.isfinite(logs.get("loss", 0.0)):
-                    raise checks.take_back(model, kept, batch, f"Epoch {epoch + 1}, step {step}", logs["loss"])
-                listeners.on_train_batch_end(step, logs)
+            logs, take = at.logs, chunks_from(at)
+            while (room := min(run.room(at), keeper.room(at) if keeper else math.inf)) > 0:
+                chunk = take(int(min(pace.steps, room)))
+                if len(chunk) == 0:
+                    break
+                # 2. A chunk of steps of learning; one that spoils the loss or a weight is taken back.
+                listeners.on_train_batch_begin(at.step)
+                train = model.chunk_function(chunk)
+                before = checks.snapshot(model.compiled_variables, before) if stops_at_nan else []
+                pace.begin()
+                logs = alphabetical(train(chunk))
+                pace.end(len(chunk))
+                if stops_at_nan and checks.is_spoilt(model, logs):
+                    raise checks.take_back(model, before, chunk, epoch, at.step)
+                at = Position(epoch, at.step + len(chunk), logs, at.updates + len(chunk))
+                listeners.on_train_batch_end(at.step - 1, logs)
+                at = replace(at, stopped=model.stop_training)
                 interruption.first_batch = False
-                at = Position(epoch, step + 1, logs, at.updates + 1, model.stop_training)
                 ending = interruption.requested
                 if keeper:
                     keeper.after_step(at, ending)
@@ -92,8 +128,6 @@ def run_epochs(model: Stepping, run: Run, keeper: Keeper | None = None) -> None:
             if not logs:
                 warnings.warn(OUT_OF_DATA.format(epoch=epoch), stacklevel=3)
                 break
-            if stops_at_nan and not checks.all_finite(model):  # the last step, whose loss came before it
-                raise checks.take_back(model, kept, batch, f"Epoch {epoch + 1}, step {step}", logs["loss"])
             # 3. The figures of the epoch, with those of the validation.
             validated = None if ending else _validated(run, at, keeper, interruption)
             logs = alphabetical(logs | (validated or {}))

@@ -10,6 +10,7 @@ On a terminal, a bar that is redrawn in place; into a file or a pipe, one plain 
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sys
@@ -103,8 +104,12 @@ class ProgressLine(Callback):
         self._start()
         self._heading = f"{heading} - " if heading and self.verbose == 1 else ""
 
+    def next_batch(self, batch: int) -> float:
+        """Of those that are to be printed; the bar is drawn whenever it is called."""
+        return -(-batch // self._every) * self._every if self._every else math.inf
+
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """A step done."""
+        """Some steps done."""
         self._advance(batch, logs)
         if self._every and batch % self._every == 0:
             self._print(f"loss at batch {batch}: {float((logs or {}).get('loss', float('nan'))):.2f}")
@@ -148,13 +153,13 @@ class ProgressLine(Callback):
         self._heading = ""
         self._began = self._first_step_done = time.monotonic()
         self._drawn = 0.0
-        self._steps = 0
+        self._steps = self._first_steps = 0
 
     def _advance(self, batch: int, logs: Logs) -> None:
         now = time.monotonic()
         self._steps = batch + 1
-        if self._steps == 1:
-            self._first_step_done = now  # compiling and first touches do not count into the time of a step
+        if not self._first_steps:  # compiling and first touches do not count into the time of a step
+            self._first_steps, self._first_step_done = self._steps, now
         if self.bar and now - self._drawn >= REDRAW_SECONDS:
             self._drawn = now
             self._print(self._line(now, logs, done=False), end="")
@@ -172,9 +177,9 @@ class ProgressLine(Callback):
             self._print(f"{self._heading}{passed}{figures(logs)}")
 
     def _seconds_a_step(self, now: float) -> float:
-        if self._steps > 1:
-            return (now - self._first_step_done) / (self._steps - 1)
-        return now - self._began
+        if self._steps > self._first_steps:
+            return (now - self._first_step_done) / (self._steps - self._first_steps)
+        return (now - self._began) / max(self._steps, 1)
 
     def _line(self, now: float, logs: Logs, *, done: bool) -> str:
         total = self.params.get("steps")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -21,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from netchu import engines, random
+from netchu import checks, engines, random
 from netchu.batches import ArrayBatches, Batches
 from netchu.callbacks import BackupAndRestore, Callback, CallbackList
 from netchu.callbacks.base import State
@@ -142,14 +143,18 @@ class Keeper:
         if ending or (isinstance(every, int) and at.updates % every == 0):
             self.save(at)
 
+    def room(self, at: Position) -> float:
+        """How many steps may be made from here before `after_step` must be called."""
+        every = self.backup.save_freq
+        return every - at.updates % every if isinstance(every, int) else math.inf
+
     def before_validation(self, at: Position) -> Callable[[], None]:
         """A function that saves the run as it is now, for a validation that is cut short: it begins anew."""
-        variables = [(variable, variable.array) for variable in self.model.state().values()]  # no copies
+        before = checks.snapshot(self.model.state().values())
         states = [callback.get_state() for callback in self.stateful]
 
         def save_as_it_was() -> None:
-            for variable, array in variables:
-                variable.array = array
+            checks.put_back(before)
             self.save(at, states)
 
         return save_as_it_was

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from netchu import engines, losses, optimizers
-from netchu.batches import Batch, unpack_x_y_sample_weight
+from netchu.batches import Batch, Chunk, Rows, unpack_x_y_sample_weight
 from netchu.compiled_metrics import CompiledMetrics
 from netchu.errors import UsageError
 from netchu.layers.base import Layer, unused_name
@@ -33,10 +33,19 @@ Logs = dict[str, Any]
 
 @dataclass
 class CompiledSteps:
-    """The compiled steps by engine and mode ("train", "test", "predict"), and the Variables they carry."""
+    """The compiled steps by engine and mode ("train", "test", "predict"), and the Variables they carry.
+
+    Attributes:
+        functions: a step on one batch.
+        loops: by engine, training steps on many batches, where the engine compiles a loop.
+        variables: by name.
+        freezes: `Layer.freezes` when the weights to train were last found to be those that the step was made for.
+    """
 
     functions: dict[tuple[str, str], Callable[..., Any]] = field(default_factory=dict)
+    loops: dict[str, Callable[[Rows], Logs]] = field(default_factory=dict)
     variables: dict[str, Variable] = field(default_factory=dict)
+    freezes: int = -1
 
 
 class Stepping(Layer):
@@ -53,6 +62,7 @@ class Stepping(Layer):
         self.optimizer: optimizers.Optimizer | None = None
         self.loss: losses.Loss | None = None
         self.run_eagerly = False
+        self.jit_compile: bool | str = "auto"
         self.stop_training = False
         self._compiled_metrics: CompiledMetrics | None = None
         self._compiled_steps = CompiledSteps()
@@ -129,7 +139,9 @@ class Stepping(Layer):
             weighted_metrics: the same, weighted by sample and class weights.
             run_eagerly: compute line by line under any engine, to look inside with a debugger.
             steps_per_execution: 1; callbacks are called at each batch.
-            jit_compile: for Keras's signature; the engine decides how a step is compiled.
+            jit_compile: matters under the NumPy engine, where lines also run one by one: "auto" compiles a step of
+                netchu's own parts, and leaves one with a layer, loss, metric or `train_step` of yours as it is, so
+                that its prints print at each step and a debugger stops there; True compiles that too, False nothing.
 
         Raises:
             UsageError: an unknown name; the message lists the known ones.
@@ -142,12 +154,14 @@ class Stepping(Layer):
                     got=f"{key}={given!r:.60}",
                     do=f"Write {key}=[{given!r:.60}].",
                 )
+        if jit_compile not in (True, False, "auto"):
+            raise UsageError("compile", expected='jit_compile to be True, False or "auto"', got=f"{jit_compile=!r:.60}")
         if steps_per_execution != 1:
             raise UsageError("compile", expected="steps_per_execution=1", got=f"{steps_per_execution=}")
         self.optimizer = optimizers.get(optimizer)
         self._compiled_metrics = CompiledMetrics(loss, list(metrics or ()), list(weighted_metrics or ()))
         self.loss = self._compiled_metrics.loss
-        self.run_eagerly = run_eagerly
+        self.run_eagerly, self.jit_compile = run_eagerly, jit_compile
         self._compiled_steps = CompiledSteps()
 
     @property
@@ -198,17 +212,29 @@ class Stepping(Layer):
             )
         return self.optimizer
 
-    def _check_ready(self) -> None:
-        """Raise UsageError before `compile`, or if other weights are trainable now than when the step was made."""
+    def _check_ready(self, each_batch: bool = False) -> None:
+        """Raise UsageError before `compile`, or if other weights are trainable now than when the step was made.
+
+        Asked at each batch, it does not look at all layers again unless a `trainable` was set.
+        """
         built_for = self._compiled_optimizer().weights
-        trained = (engines.current().name, "train") in self._compiled_steps.functions
-        if trained and list(map(id, built_for)) != list(map(id, self.trainable_variables)):
+        steps = self._compiled_steps
+        if (each_batch and steps.freezes == Layer.freezes) or (engines.current().name, "train") not in steps.functions:
+            return
+        if list(map(id, built_for)) != list(map(id, self.trainable_variables)):
             raise UsageError(
                 "fit",
                 expected=f"the {len(built_for)} weights to train that there were when the model was compiled",
                 got=f"{len(self.trainable_variables)} trainable weights",
                 do="Call compile() again after changing `trainable`.",
             )
+        steps.freezes = Layer.freezes
+
+    @property
+    def _compiles(self) -> bool:
+        """Whether the engine compiles the steps; see `compile`."""
+        choice = self.jit_compile if engines.current().runs_line_by_line else True
+        return not self.run_eagerly and (is_netchus_own(self) if choice == "auto" else bool(choice))
 
     def step_function(self, mode: str, batch: Batch) -> Callable[[Batch], Any]:
         """The compiled "train", "test" or "predict" step, made at the first batch.
@@ -221,10 +247,33 @@ class Stepping(Layer):
             compiled.variables = self.state()
             step = {"train": self.train_step, "test": self.test_step, "predict": self.predict_step}[mode]
             function, names = _on_arrays(step, self.forget_losses)
-            if not self.run_eagerly:
+            if self._compiles:
+                loop = engines.current().compile_loop(function, compiled.variables) if mode == "train" else None
+                if loop is not None:
+                    compiled.loops[key[0]] = _on_rows(loop, names)
                 function = engines.current().compile(function, compiled.variables)
             compiled.functions[key] = _on_host(function, names)
         return compiled.functions[key]
+
+    def chunk_function(self, chunk: Chunk) -> Callable[[Any], Logs]:
+        """The compiled training steps on the batches of a chunk, which returns the figures after the last.
+
+        The engine's loop, where it has one and the data lies on its device; else one step after the other.
+        """
+        compiled, name = self._compiled_steps, engines.current().name
+        if (name, "train") not in compiled.functions:
+            self.step_function("train", next(iter(chunk)))
+        loop, step = compiled.loops.get(name), compiled.functions[name, "train"]
+        if loop is not None and isinstance(chunk, Rows) and chunk.data.resident:
+            return loop
+
+        def one_by_one(chunk: Chunk) -> Logs:
+            logs: Logs = {}
+            for batch in chunk:
+                logs = step(batch)
+            return logs
+
+        return one_by_one
 
     @property
     def compiled_variables(self) -> list[Variable]:
@@ -246,6 +295,26 @@ class Stepping(Layer):
             self.loss = self.loss or self._compiled_metrics.loss
         if mode == "train":
             self._compiled_optimizer().build(self.trainable_variables)
+
+
+def is_netchus_own(model: object) -> bool:
+    """Whether `model`, and every object that it reaches through attributes, holds no code but netchu's."""
+    waiting, seen = [model], {id(None)}
+    while waiting:
+        thing = waiting.pop()
+        if id(thing) in seen or isinstance(thing, (bool, int, float, str, bytes, np.ndarray, np.generic, np.dtype)):
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, Mapping):
+            waiting += thing.values()
+        elif isinstance(thing, (list, tuple, set, frozenset)):
+            waiting += thing
+        else:
+            code = thing if hasattr(thing, "__code__") or isinstance(thing, type) else type(thing)
+            if not code.__module__.startswith("netchu."):
+                return False
+            waiting += getattr(thing, "__dict__", {}).values()
+    return True
 
 
 def _on_arrays(step: Callable[[Any], Any], forget_losses: Callable[[], None]) -> tuple[Callable[..., Any], list[str]]:
@@ -280,8 +349,23 @@ def _on_host(function: Callable[..., Any], names: list[str]) -> Callable[[Batch]
     def on_host(batch: Batch) -> Any:
         with np.errstate(all="ignore"):  # a loss that is not finite is an error of its own, in a sentence
             result = function(*(None if a is None else to_array(a) for a in batch))
-        if isinstance(result, tuple):
-            return {name: float(value) for name, value in zip(names, result)}
-        return engines.current().to_numpy(result)
+        return _told(result, names)
 
     return on_host
+
+
+def _on_rows(loop: engines.Loop, names: list[str]) -> Callable[[Rows], Logs]:
+    """The engine's loop as a function of batches whose data lies on its device."""
+
+    def on_rows(rows: Rows) -> Logs:
+        logs: Logs = _told(loop(rows.data.placed, rows.order.placed, rows.begin, len(rows), rows.size), names)
+        return logs
+
+    return on_rows
+
+
+def _told(result: Any, names: list[str]) -> Any:
+    """The figures as floats by name; an output as a NumPy array."""
+    if isinstance(result, tuple):
+        return {name: float(value) for name, value in zip(names, result)}
+    return engines.current().to_numpy(result)

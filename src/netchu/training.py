@@ -280,8 +280,11 @@ class Trainer(Stepping):
             callbacks: see `netchu.callbacks`.
         """
         if is_arrays(x):
-            size = 32 if batch_size is None else batch_size
-            data: Batches = ArrayBatches(checks.check_input(self, as_array(x, "x")), batch_size=size)
+            size, samples = 32 if batch_size is None else batch_size, as_array(x, "x")
+            alone = samples.ndim > 0 and len(samples) == 1 and not callbacks and verbose == 0
+            if alone and batch_size is None and steps is None:
+                return self.predict_on_batch(samples)  # nobody looks on: no need of a loop
+            data: Batches = ArrayBatches(checks.check_input(self, samples), batch_size=size)
         else:
             data = IterableBatches(x)
         check_whole(1, steps=steps)
@@ -325,7 +328,7 @@ class Trainer(Stepping):
         return np.array(self.step_function("predict", batch)(batch))
 
     def _on_batch(self, mode: str, x: Any, y: Any, sample_weight: Any, return_dict: bool) -> Any:
-        self._check_ready()
+        self._check_ready(each_batch=True)
         arrays = self._checked_arrays(x, y, sample_weight)
         batch = (arrays["x"], arrays.get("y"), arrays.get("sample_weight"))
         self.reset_metrics()
@@ -342,8 +345,9 @@ class Trainer(Stepping):
     ) -> CallbackList:
         """The user's callbacks, then one's own, then the progress line, unless the user brings one."""
         given = [*([callbacks] if isinstance(callbacks, Callback) else callbacks or ()), *own]
-        if not any(isinstance(callback, ProgressLine) for callback in given):
-            given.append(ProgressLine(checked_verbose(verbose)))
+        shown = checked_verbose(verbose)
+        if shown != 0 and not any(isinstance(callback, ProgressLine) for callback in given):
+            given.append(ProgressLine(shown))
         return CallbackList(given, self, {"verbose": verbose, "epochs": epochs, "steps": steps})
 
 

@@ -7,10 +7,14 @@
 
 The order is: the user's, then History, then the progress line; a callback may add to `logs`, and those after it see it.
 Batches and epochs count from 0.
+
+Steps are made several at a time.  A callback with batch hooks is called before and after each step, as in Keras, and
+then each is made alone; one that does not need every batch says so with `next_batch`, and training stays fast.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -18,6 +22,8 @@ from netchu.errors import UsageError
 
 Logs: TypeAlias = dict[str, Any] | None
 State: TypeAlias = dict[str, Any]
+
+BATCH_HOOKS = {"on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end"}
 
 
 class Callback:
@@ -49,6 +55,18 @@ class Callback:
 
     def set_state(self, state: State) -> None:
         """Go on from what `get_state` gave; called after `on_train_begin`, on a callback made with equal arguments."""
+
+    def next_batch(self, batch: int) -> float:
+        """The first training batch, from number `batch` on, that this callback must be called for; infinity for none.
+
+        The loop makes no step beyond it at once.  Of the batches that it goes through together, `on_train_batch_begin`
+        gets the first number, `on_train_batch_end` the last.  A class or an object that defines batch hooks of its own
+        is called for each batch, unless it defines this together with them:
+
+            def next_batch(self, batch):
+                return -(-batch // 100) * 100       # batches 0, 100, 200, ...
+        """
+        return math.inf
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Before the first epoch of `fit`."""
@@ -101,6 +119,16 @@ class Callback:
         """After a batch of `predict`."""
 
 
+def _is_called_for_each(callback: Callback) -> bool:
+    """Whether it has batch hooks that no `next_batch` beside them, or derived from them, speaks for."""
+    for names in (vars(kind).keys() for kind in type(callback).__mro__):
+        if "next_batch" in names:
+            return False
+        if BATCH_HOOKS & names:
+            return True
+    return False
+
+
 class CallbackList(Callback):
     """Hands every hook on to a list of callbacks, in order; each hook gets one copy of `logs`, which they share.
 
@@ -119,6 +147,14 @@ class CallbackList(Callback):
                 )
             callback.set_model(model)
             callback.set_params(params)
+
+        self._for_each = any(map(_is_called_for_each, self.callbacks))
+
+    def next_batch(self, batch: int) -> float:
+        """The first batch, from number `batch` on, that one of the callbacks must be called for."""
+        if self._for_each or any(BATCH_HOOKS & vars(callback).keys() for callback in self.callbacks):
+            return batch
+        return min((callback.next_batch(batch) for callback in self.callbacks), default=math.inf)
 
     def __getattribute__(self, name: str) -> Any:
         if not name.startswith("on_"):

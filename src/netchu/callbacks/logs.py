@@ -139,6 +139,11 @@ class RunLog(Callback):
         """Note the epoch."""
         self._epoch = epoch
 
+    def next_batch(self, batch: int) -> float:
+        """Of those that get a line."""
+        every = self.batch_freq
+        return -(-(batch + 1) // every) * every - 1 if every else math.inf
+
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
         """Begin the files, unless `set_state` came first: the earliest hook after it is this one."""
         self._begin()

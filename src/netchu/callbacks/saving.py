@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from os import PathLike
@@ -62,7 +63,7 @@ class ModelCheckpoint(Monitor):
         self.save_best_only, self.save_weights_only = save_best_only, save_weights_only
         self.save_freq = save_freq
         self._epoch = 0
-        self._batches_since_saving = 0
+        self._batches_since_saving = self._first = 0
         if save_freq != "epoch" and (not isinstance(save_freq, int) or isinstance(save_freq, bool) or save_freq < 1):
             raise UsageError(
                 f"Unrecognized save_freq: {save_freq}. Expected save_freq are 'epoch' or integer values >= 1"
@@ -94,10 +95,18 @@ class ModelCheckpoint(Monitor):
         """Note the epoch."""
         self._epoch = epoch
 
+    def next_batch(self, batch: int) -> float:
+        """Of those after which it saves."""
+        return batch + self.save_freq - self._batches_since_saving - 1 if isinstance(self.save_freq, int) else math.inf
+
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Note the first of the batches that are gone through together."""
+        self._first = batch
+
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Save, if it is time for it."""
         if isinstance(self.save_freq, int):
-            self._batches_since_saving += 1
+            self._batches_since_saving += batch + 1 - self._first
             if self._batches_since_saving >= self.save_freq:
                 self._batches_since_saving = 0
                 self._save_if_wanted(self._epoch, {"batch": batch + 1, **(logs or {})})

@@ -5,6 +5,7 @@ model.fit(x, y, callbacks=[TensorBoard("logs")])        # then: tensorboard --lo
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from os import PathLike
@@ -82,6 +83,7 @@ class TensorBoard(Callback):
         self._files: dict[str, Path] = {}
         self._batch = self._batches_before = 0  # since training began, and up to when the epoch's clock was started
         self._batch_began = self._epoch_began = 0.0
+        self._first_batch = 0
 
     # --- hooks -------------------------------------------------------------------------------------------------------
 
@@ -94,13 +96,18 @@ class TensorBoard(Callback):
         """Start the clock."""
         self._epoch_began, self._batches_before = time.monotonic(), self._batch
 
+    def next_batch(self, batch: int) -> float:
+        """Each, if figures are written by batches."""
+        return batch if isinstance(self.update_freq, int) else math.inf
+
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
-        """Count, and start the clock."""
-        self._batch += 1
+        """Note the first of the batches that are gone through together, and start the clock."""
+        self._first_batch = batch
         self._batch_began = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """The figures so far, if it is time for them."""
+        """Count, and write the figures so far, if it is time for them."""
+        self._batch += batch + 1 - self._first_batch
         if isinstance(self.update_freq, int) and self._batch % self.update_freq == 0:
             figures = {f"batch_{name}": value for name, value in (logs or {}).items()}
             if self.write_steps_per_second:

@@ -1,4 +1,4 @@
-"""The command line: `netchu train`, `evaluate`, `predict`, `export`, `info`; also `python -m netchu`.
+"""The command line: `netchu train`, `evaluate`, `predict`, `export`, `bench`, `info`; also `python -m netchu`.
 
     raise SystemExit(netchu.cli.main(["train", "--epochs", "1", "--json"]))
 
@@ -7,8 +7,8 @@ Exit codes: 0 done, 1 failure, 2 usage, 3 a missing extra, 65 bad data, 66 no su
 resumed, 130 interrupted.
 
 Reading order: `app` (the commands and their help), `options` (the flags they share), `train`, `evaluate`, `predict`,
-`export`, `info` (one each), `outfile` and `tools` (what they share), `outcome` (how any ending becomes a sentence and
-an exit code), `output`.
+`export`, `bench` (with `bench_engine`), `info` (one each), `outfile` and `tools` (what they share), `outcome` (how any
+ending becomes a sentence and an exit code), `output`.
 Nothing below this floor is imported before a command has read its flags: help and usage errors need no NumPy.
 """
 

@@ -24,6 +24,7 @@ COMMANDS = {
         "Write a model for other programs.",
         "netchu export netchu-model.safetensors digits.onnx --verify",
     ),
+    "bench": ("Measure how fast each engine learns here.", "netchu bench --data sample"),
     "info": ("Show the environment, or what is in a model file.", "netchu info netchu-model.safetensors"),
 }
 

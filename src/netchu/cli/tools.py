@@ -16,7 +16,7 @@ from netchu import datasets, losses, models
 from netchu.cli.options import Common
 from netchu.datasets import Dataset, scale_pixels
 from netchu.errors import DataError, TrainingError, UsageError
-from netchu.layers import Dense, Rescaling
+from netchu.layers import Dense, Input, Rescaling
 
 EVALUATION_BATCH = 1000
 
@@ -129,10 +129,12 @@ def measure(model: models.Sequential, images: NDArray[np.uint8], labels: NDArray
         TrainingError: the loss is NaN or infinite.
     """
     x = as_input(model, images)
-    if not isinstance(model.loss, losses.SparseCategoricalCrossentropy):
+    judged = model
+    if not isinstance(model.loss, losses.SparseCategoricalCrossentropy):  # the model itself keeps what it learns with
         from_logits = bool(getattr(model.loss, "from_logits", False))
-        model.compile("rmsprop", losses.SparseCategoricalCrossentropy(from_logits=from_logits))
-    loss = model.evaluate(x, labels, batch_size=EVALUATION_BATCH, verbose=0, return_dict=True)["loss"]
+        judged = models.Sequential([Input(model.input_shape[1:]), *model.layers])
+        judged.compile("rmsprop", losses.SparseCategoricalCrossentropy(from_logits=from_logits))
+    loss = judged.evaluate(x, labels, batch_size=EVALUATION_BATCH, verbose=0, return_dict=True)["loss"]
     if not math.isfinite(loss):
         raise TrainingError("test", expected="a finite loss", got=f"loss={loss}", do="Try a smaller --learning-rate.")
     right = probabilities(model, x).argmax(axis=-1) == labels

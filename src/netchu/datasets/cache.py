@@ -30,24 +30,10 @@ from numpy.typing import NDArray
 
 from netchu.datasets.idx import parse_idx
 from netchu.datasets.mirrors import DownloadFailedError, Limits, Registry, RemoteFile
-from netchu.files import temporary_name, write_atomically
+from netchu.files import cache_folder, temporary_name, write_atomically
 
 _log = logging.getLogger("netchu")
 _Arrays = dict[str, NDArray[Any]]
-
-
-def cache_folder() -> Path:
-    """Where netchu keeps downloaded data on this system; nothing is created.
-
-    Raises:
-        OSError: the system names no such folder (no home, or a relative `XDG_CACHE_HOME`).
-    """
-    import platformdirs
-
-    folder = Path(platformdirs.user_cache_dir("netchu", appauthor=False))
-    if not folder.is_absolute():  # would otherwise land, as "~" or so, in whatever the current folder is
-        raise OSError(f"the cache folder {str(folder)!r} is not an absolute path; set HOME or XDG_CACHE_HOME")
-    return folder
 
 
 def obtain(registry: Registry, limits: Limits, *, offline: bool) -> tuple[list[NDArray[Any]], str, list[str]]:

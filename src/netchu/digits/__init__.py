@@ -3,7 +3,8 @@
     digit = netchu.digits.load("seven.png")      # uint8 (28, 28), 0 ground to 255 ink
     label = model.predict(netchu.datasets.scale_pixels(digit[None])).argmax()
 
-Reading order: `form` (what MNIST's form is, plain NumPy), `pictures` (reading files of strangers).
+Reading order: `form` (what MNIST's form is, plain NumPy), `pictures` (reading files of strangers), `recipes` (networks
+that learn digits well, for `netchu train --recipe`).
 Importing this loads NumPy only; Pillow comes when the first picture is read.
 
 Limits: one digit a picture, on a fairly even ground; PNG and JPEG.

@@ -17,10 +17,10 @@ import os
 from types import SimpleNamespace
 from typing import Any
 
-from netchu.engines.base import DTYPES, FUNCTIONS, Array, Engine, Shape
+from netchu.engines.base import DTYPES, FUNCTIONS, Array, Engine, Loop, Shape
 from netchu.errors import EngineError, MissingExtraError, UsageError, choices
 
-__all__ = ["Array", "Engine", "Shape", "current", "engine_names", "register", "set_engine", "xp"]
+__all__ = ["Array", "Engine", "Loop", "Shape", "current", "engine_names", "register", "set_engine", "xp"]
 
 xp: Any = SimpleNamespace()
 """The current engine's functions: `xp.exp`, `xp.matmul`, ...; filled by `set_engine`."""

@@ -19,6 +19,9 @@ its place, which has no shape and takes the other operand's type."""
 
 Shape: TypeAlias = tuple[int, ...]
 
+Loop: TypeAlias = Callable[[tuple[Array | None, ...], Array, int, int, int], Any]
+"""Many steps in one call; see `Engine.compile_loop`."""
+
 # Names and meanings are those of the Python Array API standard 2024.12, so that a conforming library fits as it is.
 STANDARD_FUNCTIONS = """
     abs all any arange argmax argmin astype broadcast_to clip concat cos equal exp expand_dims expm1 floor full greater
@@ -83,9 +86,11 @@ class Engine:
         name: what `netchu.set_engine` and `NETCHU_ENGINE` call it.
         functions: the closed list `FUNCTIONS` and the element types `DTYPES` by name; loaded into `xp` when the engine
             is set.
+        runs_line_by_line: whether a step that is not compiled runs nearly as fast, so that it may be left so.
     """
 
     name: str = ""
+    runs_line_by_line = False
     functions: dict[str, Any]
 
     def asarray(self, value: object, dtype: str | None = None) -> Array:
@@ -112,6 +117,27 @@ class Engine:
         values in a box, a learning rate for example, take effect without compiling again; a new shape compiles anew.
         """
         raise NotImplementedError
+
+    def compile_loop(self, step: Callable[..., Any], variables: Mapping[str, Boxed]) -> Loop | None:
+        """Compile many steps over data that lies on the device as one call; None where an engine does not.
+
+        `step(x, y, sample_weight)` is as in `compile`.  The function that is returned goes through
+
+            loop(data, order, begin, count, size)
+
+        with `data` the arrays (n, ...) of all samples, or None; `order` (n,) int32, which of them come one after the
+        other; `begin` where in it the first batch begins; `count` >= 1 batches of `size` samples each.  It returns the
+        results of the last step.  Only a new `size` compiles anew, and however an epoch is cut into calls, the
+        Variables get the same bits.
+        """
+        return None
+
+    def snapshot(self, array: Array, into: Array | None = None) -> Array:
+        """An array that keeps these values: the array itself where arrays never change, else a copy.
+
+        A copy may be made in `into`, an older snapshot of the same Variable that nobody needs any more.
+        """
+        return array
 
     def holds(self, variable: Boxed) -> bool:
         """False if a step is being traced that does not carry `variable`: its value would be frozen or leak."""

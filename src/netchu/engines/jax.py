@@ -1,21 +1,26 @@
 """The JAX engine: the same Python lines, traced once and compiled by XLA.  `pip install 'netchu[jax]'`.
 
+What was compiled is kept in the user's cache folder (`compiled_programs.py`), unless the program has told JAX of a
+folder of its own.
+
 Limits: float64 stays float32 unless the program itself enables `jax_enable_x64`; no process-wide switch of JAX's is
-touched here.
+touched here but those of that cache.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from netchu.engines.base import DTYPES, STANDARD_FUNCTIONS, Array, Shape
-from netchu.engines.tracing import TracingEngine
+from netchu.engines.base import DTYPES, STANDARD_FUNCTIONS, Array, Boxed, Loop, Shape
+from netchu.engines.compiled_programs import program_folder
+from netchu.engines.tracing import TracingEngine, on_boxes
 
 Pair = tuple[int, int]
 
@@ -44,7 +49,13 @@ def patches(x: Array, window: Pair, strides: Pair, dilation: Pair) -> Array:
     """The windows, (batch, rows, columns, kh, kw, channels): slices stacked along the width, then along the height.
 
     XLA's CPU compiler makes a product of these with a kernel in 40 % of the time that all kh * kw slices at once take.
+    Windows that lie side by side are a reshape.
     """
+    if window == strides and dilation == (1, 1):
+        batch, height, width, channels = x.shape
+        (kh, kw), rows, columns = window, height // window[0], width // window[1]
+        x = jnp.reshape(x[:, : rows * kh, : columns * kw], (batch, rows, kh, columns, kw, channels))
+        return jnp.permute_dims(x, (0, 1, 3, 2, 4, 5))  # (batch, rows, columns, kh, kw, channels)
     for axis in (1, 0):
         last = (x.shape[1 + axis] - (window[axis] - 1) * dilation[axis] - 1) // strides[axis] * strides[axis]
         starts = [i * dilation[axis] for i in range(window[axis])]
@@ -55,7 +66,10 @@ def patches(x: Array, window: Pair, strides: Pair, dilation: Pair) -> Array:
 
 def add_patches(p: Array, height: int, width: int, strides: Pair, dilation: Pair) -> Array:
     """Zeros (batch, height, width, channels) with each window added where it came from."""
-    _, rows, columns, kh, kw, _ = p.shape
+    batch, rows, columns, kh, kw, channels = p.shape
+    if (kh, kw) == strides and dilation == (1, 1):  # side by side: a reshape
+        x = jnp.reshape(jnp.permute_dims(p, (0, 1, 3, 2, 4, 5)), (batch, rows * kh, columns * kw, channels))
+        return pad(x, ((0, 0), (0, height - rows * kh), (0, width - columns * kw), (0, 0)))
 
     def around(length: int, count: int, place: int, axis: int) -> tuple[int, int, int]:
         """The zeros before, after and between the elements that all windows have at one place."""
@@ -85,6 +99,18 @@ def top_k(x: Array, k: int) -> tuple[Array, Array]:
     return values, indices
 
 
+def keep_programs() -> None:
+    """Keep compiled programs for the next process, where nobody has chosen a place for them; trouble is no concern."""
+    if jax.config.jax_compilation_cache_dir is not None:
+        return
+    folder = program_folder(f"jax-{jax.__version__}")
+    if folder is not None:
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+        warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache entry")
+
+
 EXTRAS = (add_patches, pad, patches, random_normal, random_uniform, scatter_add, top_k)
 
 
@@ -95,6 +121,7 @@ class JaxEngine(TracingEngine):
 
     def __init__(self) -> None:
         super().__init__()
+        keep_programs()
         self.functions = {name: getattr(jnp, name) for name in (*STANDARD_FUNCTIONS, *DTYPES)}
         self.functions |= {f.__name__: f for f in EXTRAS}
         self.functions["erf"] = jax.scipy.special.erf
@@ -111,6 +138,22 @@ class JaxEngine(TracingEngine):
     def compile_pure(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """See `TracingEngine.compile_pure`."""
         return jax.jit(function)  # type: ignore[no-any-return]
+
+    def compile_loop(self, step: Callable[..., Any], variables: Mapping[str, Boxed]) -> Loop | None:
+        """See `Engine.compile_loop`: a `fori_loop` whose bounds are arguments, so that it is compiled once."""
+        traced_once = jax.jit(self.as_pure(step, variables), inline=True)
+
+        @functools.partial(jax.jit, static_argnames="size")
+        def loop(state: Any, data: Any, order: Array, begin: Array, count: Array, size: int) -> Any:
+            def batch(i: Any) -> list[Array | None]:
+                rows = jax.lax.dynamic_slice_in_dim(order, begin + i * size, size)
+                return [None if a is None else a.at[rows].get(mode="promise_in_bounds") for a in data]
+
+            results = jax.eval_shape(traced_once, state, *jax.eval_shape(batch, 0))[1]
+            none_yet = jax.tree.map(lambda result: jnp.zeros(result.shape, result.dtype), results)
+            return jax.lax.fori_loop(0, count, lambda i, so_far: traced_once(so_far[0], *batch(i)), (state, none_yet))
+
+        return on_boxes(loop, variables)
 
     def version(self) -> str:
         """JAX's version."""

@@ -19,6 +19,21 @@ from netchu.engines.base import Array, Boxed, Engine
 from netchu.errors import EngineError
 
 
+def on_boxes(pure: Callable[..., Any], variables: Mapping[str, Boxed]) -> Callable[..., Any]:
+    """A function `(state, *arguments) -> state, results` as one that takes the state from the boxes and puts it there.
+
+    The old arrays are left to whoever holds them (a view that `v.numpy()` gave, a snapshot): none is donated.
+    """
+
+    def call(*arguments: Any) -> Any:
+        state, results = pure({name: variable.array for name, variable in variables.items()}, *arguments)
+        for name, variable in variables.items():
+            variable.array = state[name]
+        return results
+
+    return call
+
+
 class TracingEngine(Engine):
     """An Engine whose `compile` traces; subclasses say with `compile_pure` what compiles.
 
@@ -35,8 +50,8 @@ class TracingEngine(Engine):
         """A function of dictionaries, tuples and lists of arrays, traced and compiled for each set of shapes."""
         raise NotImplementedError
 
-    def compile(self, step: Callable[..., Any], variables: Mapping[str, Boxed]) -> Callable[..., Any]:
-        """See `Engine.compile`."""
+    def as_pure(self, step: Callable[..., Any], variables: Mapping[str, Boxed]) -> Callable[..., Any]:
+        """The step as a function `(state, *arguments) -> state, results` that can be traced."""
 
         def pure(state: dict[str, Array], *arguments: Any) -> tuple[dict[str, Array], Any]:
             with self._carrying(variables):
@@ -45,15 +60,11 @@ class TracingEngine(Engine):
                 result = step(*arguments)
                 return {name: variable.array for name, variable in variables.items()}, result
 
-        fast = self.compile_pure(pure)
+        return pure
 
-        def compiled(*arguments: Any) -> Any:
-            state, result = fast({name: variable.array for name, variable in variables.items()}, *arguments)
-            for name, variable in variables.items():
-                variable.array = state[name]
-            return result
-
-        return compiled
+    def compile(self, step: Callable[..., Any], variables: Mapping[str, Boxed]) -> Callable[..., Any]:
+        """See `Engine.compile`."""
+        return on_boxes(self.compile_pure(self.as_pure(step, variables)), variables)
 
     @contextmanager
     def _carrying(self, variables: Mapping[str, Boxed]) -> Iterator[None]:

@@ -67,7 +67,10 @@ class Layer(Configurable):
 
     Attributes:
         built: whether the weights exist.
+        freezes: how often `trainable` was set, of any layer.
     """
+
+    freezes = 0
 
     def __init__(
         self,
@@ -244,6 +247,7 @@ class Layer(Configurable):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
+        Layer.freezes += 1
         self._trainable = bool(value)
         for layer in self.sublayers:
             layer.trainable = value

@@ -14,7 +14,7 @@ import numpy as np
 from netchu import losses, ops
 from netchu.errors import ShapeError
 from netchu.registry import Configurable, checked_name, snake_case
-from netchu.tape import Tensor, Variable
+from netchu.tape import Tensor, Variable, to_array
 
 
 class Metric(Configurable):
@@ -54,8 +54,8 @@ class Metric(Configurable):
 
     def reset_state(self) -> None:
         """Begin anew."""
-        for variable in self.variables:
-            variable.assign(np.zeros(variable.shape, dtype="float32"))
+        for variable in self._state.values():
+            variable.replace(to_array(np.zeros(variable.shape, dtype="float32")))
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take a batch into account."""

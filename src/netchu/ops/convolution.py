@@ -287,12 +287,14 @@ def max_pool(
 
     def for_inputs(g: Array) -> Array:
         unmet = xp.ones_like(y, dtype=xp.bool)  # windows whose largest value was not met yet
-        shares = []
+        before = xp.zeros_like(y, dtype=xp.int16)  # how many places of a window come before it
         for place in windows.places(cut):
-            chosen = xp.logical_and(place == y, unmet)
-            unmet = xp.logical_and(unmet, xp.logical_not(chosen))
-            shares.append(g * xp.astype(chosen, g.dtype))  # `where` takes eight times as long on NumPy
-        return windows.put_back(windows.from_places(shares))
+            unmet = xp.logical_and(unmet, place != y)
+            before = before + xp.astype(unmet, xp.int16)
+        number = xp.reshape(xp.arange(windows.size[0] * windows.size[1], dtype=xp.int16), (*windows.size, 1))
+        of_window = (*y.shape[:3], 1, 1, y.shape[3])
+        share = xp.astype(xp.reshape(before, of_window) == number, g.dtype)  # `where` is slower on NumPy
+        return windows.put_back(xp.reshape(g, of_window) * share)
 
     return y, (for_inputs,)
 
