@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from netchu import GradientTape, Sequential, Tensor, Variable, engines, losses, ops, optimizers
+from netchu import GradientTape, Sequential, Tensor, Variable, activations, engines, losses, ops, optimizers
 from netchu.errors import EngineError, TapeError, TrainingError, UsageError
 from netchu.layers import Dense, Input, Layer
 from netchu.models import load_model
 from netchu.tape import operation
-from small_nets import clusters
+from small_nets import classifier, clusters
 
 X, Y = clusters()
 TARGETS = np.linspace(-1, 1, len(X)).astype("float32")
@@ -265,3 +265,30 @@ def test_a_learning_rate_is_checked_when_it_is_assigned(rate: Any) -> None:
 def test_an_unknown_argument_is_named(make: Any, hint: str) -> None:
     with pytest.raises(UsageError, match=hint):
         make()
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax"], indirect=True)
+def test_what_is_set_on_a_layer_between_steps_takes_effect(engine: str) -> None:
+    x, y = clusters()
+    model = classifier()
+    model.fit(x, y, epochs=1, verbose=0)
+    before = model.predict(x, verbose=0)
+    model.layers[0].activation = activations.get("tanh")
+    after = model.predict(x, verbose=0)
+    assert not np.allclose(before, after)
+    np.testing.assert_allclose(after, model(x).numpy(), rtol=1e-5, atol=1e-6)
+    model.fit(x, y, epochs=1, verbose=0)
+    model.layers[0].activation = activations.get("relu")
+    assert model.train_on_batch(x, y)[0] == pytest.approx(model.evaluate(x, y, verbose=0)[0], rel=0.2)
+
+
+def test_other_models_and_the_model_itself_compile_nothing_anew() -> None:
+    x, y = clusters()
+    model = classifier()
+    model.train_on_batch(x, y)
+    steps = model._compiled_steps
+    classifier().train_on_batch(x, y)
+    model.stop_training = True
+    model.note = "an attribute of the model"
+    model.train_on_batch(x, y)
+    assert model._compiled_steps is steps

@@ -40,12 +40,14 @@ class CompiledSteps:
         loops: by engine, training steps on many batches, where the engine compiles a loop.
         variables: by name.
         freezes: `Layer.freezes` when the weights to train were last found to be those that the step was made for.
+        changes: `Layer.changes` after the last step: what was set since, the steps do not know.
     """
 
     functions: dict[tuple[str, str], Callable[..., Any]] = field(default_factory=dict)
     loops: dict[str, Callable[[Rows], Logs]] = field(default_factory=dict)
     variables: dict[str, Variable] = field(default_factory=dict)
     freezes: int = -1
+    changes: int = field(default_factory=lambda: Layer.changes)
 
 
 class Stepping(Layer):
@@ -66,6 +68,8 @@ class Stepping(Layer):
         self.stop_training = False
         self._compiled_metrics: CompiledMetrics | None = None
         self._compiled_steps = CompiledSteps()
+
+    __setattr__ = object.__setattr__  # `stop_training` and the like are no constants of a step
 
     # --- one step ----------------------------------------------------------------------------------------------------
 
@@ -241,6 +245,8 @@ class Stepping(Layer):
 
         It takes a batch of NumPy arrays and returns the figures as floats by name, or the outputs as a NumPy array.
         """
+        if self._compiled_steps.changes != Layer.changes:
+            self.forget_compiled_steps()
         compiled, key = self._compiled_steps, (engines.current().name, mode)
         if key not in compiled.functions:
             self.make_all(mode, batch)
@@ -250,9 +256,9 @@ class Stepping(Layer):
             if self._compiles:
                 loop = engines.current().compile_loop(function, compiled.variables) if mode == "train" else None
                 if loop is not None:
-                    compiled.loops[key[0]] = _on_rows(loop, names)
+                    compiled.loops[key[0]] = _on_rows(loop, names, compiled)
                 function = engines.current().compile(function, compiled.variables)
-            compiled.functions[key] = _on_host(function, names)
+            compiled.functions[key] = _on_host(function, names, compiled)
         return compiled.functions[key]
 
     def chunk_function(self, chunk: Chunk) -> Callable[[Any], Logs]:
@@ -261,8 +267,9 @@ class Stepping(Layer):
         The engine's loop, where it has one and the data lies on its device; else one step after the other.
         """
         compiled, name = self._compiled_steps, engines.current().name
-        if (name, "train") not in compiled.functions:
+        if (name, "train") not in compiled.functions or compiled.changes != Layer.changes:
             self.step_function("train", next(iter(chunk)))
+            compiled = self._compiled_steps
         loop, step = compiled.loops.get(name), compiled.functions[name, "train"]
         if loop is not None and isinstance(chunk, Rows) and chunk.data.resident:
             return loop
@@ -343,22 +350,25 @@ def _on_arrays(step: Callable[[Any], Any], forget_losses: Callable[[], None]) ->
     return function, names
 
 
-def _on_host(function: Callable[..., Any], names: list[str]) -> Callable[[Batch], Any]:
+def _on_host(function: Callable[..., Any], names: list[str], steps: CompiledSteps) -> Callable[[Batch], Any]:
     """A function of the engine's arrays as one of NumPy arrays, its figures as floats by name."""
 
     def on_host(batch: Batch) -> Any:
         with np.errstate(all="ignore"):  # a loss that is not finite is an error of its own, in a sentence
             result = function(*(None if a is None else to_array(a) for a in batch))
+        steps.changes = Layer.changes  # a layer of one's own may set attributes as it computes
         return _told(result, names)
 
     return on_host
 
 
-def _on_rows(loop: engines.Loop, names: list[str]) -> Callable[[Rows], Logs]:
+def _on_rows(loop: engines.Loop, names: list[str], steps: CompiledSteps) -> Callable[[Rows], Logs]:
     """The engine's loop as a function of batches whose data lies on its device."""
 
     def on_rows(rows: Rows) -> Logs:
-        logs: Logs = _told(loop(rows.data.placed, rows.order.placed, rows.begin, len(rows), rows.size), names)
+        result = loop(rows.data.placed, rows.order.placed, rows.begin, len(rows), rows.size)
+        steps.changes = Layer.changes
+        logs: Logs = _told(result, names)
         return logs
 
     return on_rows
