@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from netchu.models import Sequential
 from netchu.optimizers import SGD
 from netchu.random import Stream
 from netchu.tape import GradientTape, Tensor, Variable, wrap
+from small_nets import SOURCE
 
 STEPS = 50
 
@@ -338,3 +340,21 @@ def test_the_state_holds_everything_that_a_step_changes(engine: str) -> None:
     assert figures == {f"metrics/{name}/{part}" for name in ("0_loss", "1_accuracy") for part in ("total", "count")}
     assert any(name.endswith("random_step") for name in before)
     assert "optimizer/iterations" in before
+
+
+def test_suited_threads_are_all_or_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = engines.set_engine("numpy")
+    monkeypatch.setattr(type(engine), "threads", lambda self: 2)
+    clock = iter([0.0, 1.0, 1.0, 1.4])  # two threads: 1 s; one: 0.4 s
+    monkeypatch.setattr("netchu.engines.numpy.time.perf_counter", lambda: next(clock))
+    assert engine.suited_threads() == 1
+    clock = iter([0.0, 0.6, 1.0, 1.4])
+    assert engine.suited_threads() == 2
+
+
+def test_threads_can_be_chosen_from_outside() -> None:
+    program = "from netchu import engines; print(engines.current().threads())"
+    for count in ("1", "2"):
+        environment = {**os.environ, "NETCHU_THREADS": count, "PYTHONPATH": str(SOURCE)}
+        done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+        assert done.stdout.strip() == count, done.stderr

@@ -342,8 +342,14 @@ CORPUS: dict[str, Callable[[], bytes]] = {
         optimizer={"module": "os", "class_name": "system", "config": {"command": "x"}}),
     "optimizer with a bad setting": lambda: compiled(
         optimizer={"module": "keras.optimizers", "class_name": "SGD", "config": {"learning_rate": -1}}),
-    "optimizer with averaging": lambda: compiled(
-        optimizer={"module": "keras.optimizers", "class_name": "SGD", "config": {"use_ema": True}}),
+    "optimizer with a momentum that is none": lambda: compiled(
+        optimizer={"module": "keras.optimizers", "class_name": "SGD", "config": {"use_ema": True, "ema_momentum": 2}}),
+    "optimizer that overwrites at every half step": lambda: compiled(
+        optimizer={"module": "keras.optimizers", "class_name": "SGD",
+                   "config": {"use_ema": True, "ema_overwrite_frequency": 0.5}}),
+    "optimizer with averages that are not in the file": lambda: compiled(
+        optimizer={"module": "keras.optimizers", "class_name": "SGD",
+                   "config": {"use_ema": True, "gradient_accumulation_steps": 2}}),
     "another optimizer": lambda: compiled(
         optimizer={"module": "keras.optimizers", "class_name": "Adam", "config": {"learning_rate": 0.1}}),
     "loss unknown": lambda: compiled(loss="builtins.eval"),

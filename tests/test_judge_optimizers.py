@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers import EXACT, STEP_ATOL, assert_close
+import netchu
+from helpers import EXACT, RUN_ATOL, STEP_ATOL, assert_close
 from netchu import engines, ops, optimizers
 from netchu.errors import UsageError
 from netchu.optimizers import schedules
 from netchu.tape import Tensor, Variable
+from small_nets import clusters, fixed_weights
 
 pytestmark = pytest.mark.judge
 
@@ -41,7 +43,7 @@ def normal(*shape: int, seed: int = 0) -> np.ndarray:
 
 NAMES = [c.__name__ for c in optimizers.classes]
 SCHEDULES = [c.__name__ for c in schedules.classes if c is not schedules.OneCycle]
-NOT_OFFERED = {"use_ema", "ema_momentum", "ema_overwrite_frequency", "loss_scale_factor"}
+NOT_OFFERED = {"loss_scale_factor"}
 
 
 def parameters(cls: Any) -> dict[str, Any]:
@@ -183,6 +185,129 @@ def test_slots_are_kerass_in_its_order(keras: Any, name: str) -> None:
     assert [v.shape for v in own.variables] == [tuple(v.shape) for v in theirs.variables]
     for a, b in zip(own.variables, theirs.variables):
         assert_close(a.numpy(), np.asarray(b), atol=EXACT, what=a.name)
+
+
+AVERAGED: list[tuple[str, dict[str, Any]]] = [
+    ("SGD", {"learning_rate": 0.1, "momentum": 0.9}),
+    ("RMSprop", {"centered": True, "momentum": 0.5, "learning_rate": 0.01}),
+    ("AdamW", {"learning_rate": 0.02, "global_clipnorm": 0.7}),
+]
+
+
+@pytest.mark.parametrize("steps", [None, 2])
+@pytest.mark.parametrize("frequency", [None, 1, 3])
+@pytest.mark.parametrize(("name", "settings"), AVERAGED, ids=[name for name, _ in AVERAGED])
+def test_weights_and_their_averages(
+    keras: Any, name: str, settings: dict[str, Any], frequency: int | None, steps: int | None
+) -> None:
+    averaging = {"use_ema": True, "ema_momentum": 0.7, "ema_overwrite_frequency": frequency}
+    settings = settings | averaging | {"gradient_accumulation_steps": steps}
+    theirs = made(keras.optimizers, name, settings)
+    theirs.build(their_weights := [keras.Variable(w) for w in STARTS])
+    expected = []
+    for step in range(10):
+        theirs.apply_gradients(zip(map(keras.ops.convert_to_tensor, gradients(step)), their_weights))
+        expected.append(
+            [np.asarray(v).copy() for v in (*their_weights, *theirs.variables[2:4])]
+        )  # after iteration, rate
+    theirs.finalize_variable_values(their_weights)
+    for engine in ("numpy", "jax"):
+        engines.set_engine(engine)
+        own = made(optimizers, name, settings)
+        weights, actual = averaged_steps(own)
+        for step, (values, right) in enumerate(zip(actual, expected, strict=True)):
+            for a, b in zip(values, right, strict=True):
+                assert_close(a, b, atol=STEP_ATOL, what=f"{engine}, step {step}")
+        own.finalize_variable_values(weights)
+        for w, right in zip(weights, their_weights):
+            assert_close(w.numpy(), np.asarray(right), atol=STEP_ATOL, what=f"{engine}, at the end")
+
+
+def averaged_steps(optimizer: Any) -> tuple[list[Variable], list[list[np.ndarray]]]:
+    """Weights, then averages, after each of ten compiled steps."""
+    weights, here = [Variable(w) for w in STARTS], engines.current()
+    optimizer.build(weights)
+
+    def step(*arrays: Any) -> Any:
+        optimizer.apply_gradients(zip(map(Tensor, arrays), weights))
+        return weights[0].array
+
+    state = {f"weights/{i}": w for i, w in enumerate(weights)} | optimizer.state()
+    compiled, after = here.compile(step, state), []
+    for number in range(10):
+        compiled(*map(here.asarray, gradients(number)))
+        averages = [slots["moving_average"] for slots in optimizer.slots]
+        after.append([np.array(v.numpy()) for v in (*weights, *averages)])
+    return weights, after
+
+
+@pytest.mark.parametrize("steps", [None, 2])
+def test_a_weight_without_gradient_is_averaged_and_a_constraint_comes_after(keras: Any, steps: int | None) -> None:
+    settings = {
+        "use_ema": True,
+        "ema_momentum": 0.7,
+        "ema_overwrite_frequency": 2,
+        "gradient_accumulation_steps": steps,
+    }
+    own, theirs = optimizers.SGD(0.5, **settings), keras.optimizers.SGD(0.5, **settings)
+    own_weights, their_weights = [Variable(w) for w in STARTS], [keras.Variable(w) for w in STARTS]
+    own_weights[0].constraint = lambda w: ops.maximum(w, 0.0)
+    their_weights[0].constraint = keras.constraints.NonNeg()
+    for step in range(6):
+        given = [gradients(step)[0], None if step in (1, 2) else gradients(step)[1]]
+        own.apply_gradients(zip([None if g is None else Tensor(g) for g in given], own_weights))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Keras warns of the missing gradient
+            theirs.apply_gradients(
+                zip([None if g is None else keras.ops.convert_to_tensor(g) for g in given], their_weights)
+            )
+        averages = [slots["moving_average"] for slots in own.slots]
+        for a, b in zip([*own_weights, *averages], [*their_weights, *theirs.variables[2:4]], strict=True):
+            assert_close(a.numpy(), np.asarray(b), atol=STEP_ATOL, what=f"step {step}")
+
+
+def averaged_fit(library: Any, callbacks: list[Any], **settings: Any) -> tuple[Any, Any]:
+    """The model and the history of a fit of 3 epochs of 8 steps, from fixed weights."""
+    dense = library.layers.Dense
+    model = library.Sequential([library.Input((6,)), dense(5, "tanh"), dense(3, "softmax")])
+    optimizer = library.optimizers.Adam(0.02, use_ema=True, ema_momentum=0.8, **settings)
+    model.compile(optimizer, "sparse_categorical_crossentropy")
+    fixed_weights(model)
+    x, y = clusters(40)
+    shared = {"batch_size": 5, "shuffle": False, "verbose": 0}
+    return model, model.fit(x, y, epochs=3, validation_data=(x[:9], y[:9]), callbacks=callbacks, **shared)
+
+
+@pytest.mark.parametrize("settings", [{}, {"ema_overwrite_frequency": 3}, {"gradient_accumulation_steps": 2}], ids=str)
+@pytest.mark.parametrize("swap", [None, False, True])
+def test_fit_ends_with_averages_and_evaluates_with_them(
+    keras: Any, settings: dict[str, Any], swap: bool | None
+) -> None:
+    found = []
+    for library in (netchu, keras):
+        noted: list[list[np.ndarray]] = []
+        note = library.callbacks.LambdaCallback()
+        note.on_epoch_end = lambda *_, note=note, noted=noted: noted.append(note.model.get_weights())
+        note.on_train_end = note.on_epoch_end
+        callbacks = [] if swap is None else [library.callbacks.SwapEMAWeights(swap_on_epoch=swap)]
+        model, history = averaged_fit(library, [*callbacks, note], **settings)
+        assert all(np.array_equal(a, b) for a, b in zip(noted[-1], model.get_weights()))  # as on_train_end found them
+        found.append(([w for weights in noted for w in weights], history.history))
+    (own, own_history), (theirs, their_history) = found
+    for a, b in zip(own, theirs, strict=True):
+        assert_close(a, b, atol=RUN_ATOL)
+    assert own_history.keys() == their_history.keys()
+    for key, values in their_history.items():
+        assert_close(own_history[key], values, atol=RUN_ATOL, what=key)
+
+
+@pytest.mark.parametrize("settings", [{"ema_momentum": 1.1}, {"ema_momentum": -1}, {"ema_overwrite_frequency": 1.5},
+                                      {"ema_overwrite_frequency": -1}], ids=str)  # fmt: skip
+def test_averages_that_cannot_be_are_refused_by_both_where_they_are_used(keras: Any, settings: dict[str, Any]) -> None:
+    for library, error in ((optimizers, UsageError), (keras.optimizers, ValueError)):
+        library.SGD(**settings)
+        with pytest.raises(error):
+            library.SGD(use_ema=True, **settings)
 
 
 @pytest.mark.parametrize("settings", [{}, {"gradient_accumulation_steps": 2}], ids=str)

@@ -138,6 +138,9 @@ OPTIMIZERS = {
     "RMSprop all": lambda: optimizers.RMSprop(momentum=0.5, centered=True),
     "Adam amsgrad": lambda: optimizers.Adam(amsgrad=True, clipvalue=0.5),
     "Adam accumulating": lambda: optimizers.Adam(gradient_accumulation_steps=2),
+    "RMSprop averaging": lambda: optimizers.RMSprop(
+        momentum=0.5, centered=True, use_ema=True, ema_overwrite_frequency=2, gradient_accumulation_steps=2
+    ),
     "schedule": lambda: optimizers.SGD(schedules.CosineDecay(0.1, 10), momentum=0.5),
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers import EXACT, RUN_ATOL, STEP_ATOL, assert_close, golden
+from helpers import EXACT, RUN_ATOL, STEP_ATOL, assert_close, assert_no_denormals, golden
 from netchu import engines, ops, optimizers
 from netchu.errors import UsageError
 from netchu.layers import Dense, Input
@@ -44,6 +44,10 @@ SETTINGS: dict[str, Any] = GOLDEN | {
     "Adam_accumulation": lambda: Adam(gradient_accumulation_steps=2, weight_decay=0.1, global_clipnorm=0.5),
     "Nadam_accumulation": lambda: Nadam(gradient_accumulation_steps=3),
     "Lion_schedule": lambda: Lion(CosineDecay(0.1, 4)),
+    "SGD_ema": lambda: SGD(0.1, use_ema=True, ema_momentum=0.9),
+    "RMSprop_ema": lambda: RMSprop(
+        centered=True, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=3, gradient_accumulation_steps=2
+    ),
 }
 RUNS = ["sgd", "rmsprop", "adam"]
 
@@ -324,6 +328,57 @@ def test_lion_moves_by_the_learning_rate() -> None:
     assert w.numpy().tolist() == [0.75, 1.25, 1.0]
 
 
+# --- moving averages -------------------------------------------------------------------------------------------------
+
+
+def test_the_average_begins_with_the_first_weight_and_follows(engine: str) -> None:
+    w = Variable([4.0])
+    optimizer = SGD(1.0, use_ema=True, ema_momentum=0.75)
+    averages = []
+    for _ in range(3):
+        optimizer.apply_gradients([(Tensor([1.0]), w)])
+        averages.append(optimizer.slots[0]["moving_average"].item())
+    assert averages == [3.0, 0.75 * 3.0 + 0.25 * 2.0, 0.75 * 2.75 + 0.25 * 1.0]
+    assert w.item() == 1.0
+
+
+def test_every_second_update_puts_the_averages_into_the_weights(engine: str) -> None:
+    w = Variable([4.0])
+    optimizer = SGD(1.0, use_ema=True, ema_momentum=0.75, ema_overwrite_frequency=2)
+    after = []
+    for _ in range(4):
+        optimizer.apply_gradients([(Tensor([1.0]), w)])
+        after.append(w.item())
+    assert after == [3.0, 2.75, 1.75, 0.75 * (0.75 * 2.75 + 0.25 * 1.75) + 0.25 * 0.75]
+
+
+def test_the_end_gives_the_weights_their_averages(engine: str) -> None:
+    w = Variable([4.0])
+    optimizer = SGD(1.0, use_ema=True, ema_momentum=0.75)
+    optimizer.build([w])
+    optimizer.finalize_variable_values([w])
+    assert w.item() == 4.0  # no step, no average
+    for _ in range(2):
+        optimizer.apply_gradients([(Tensor([1.0]), w)])
+    optimizer.finalize_variable_values([w])
+    assert w.item() == optimizer.slots[0]["moving_average"].item() == 2.75
+    with pytest.raises(UsageError, match="Make a new optimizer for each model"):
+        optimizer.finalize_variable_values([Variable([4.0])])
+
+
+def test_the_average_of_a_weight_that_stays_0_is_no_denormal(engine: str) -> None:
+    w = Variable([1.0])
+    optimizer = SGD(1.0, use_ema=True, ema_momentum=0.5)
+    for _ in range(140):  # 0.5 ** 140 = 7e-43
+        optimizer.apply_gradients([(Tensor([0.0]), w)])
+        w.assign([0.0])
+        assert_no_denormals(optimizer.slots[0]["moving_average"].numpy())
+
+
+def test_what_is_not_used_may_be_anything() -> None:
+    assert SGD(ema_momentum=2.0, ema_overwrite_frequency=-1).get_config()["ema_momentum"] == 2.0
+
+
 def test_two_optimizers_in_one_model_keep_their_states_apart() -> None:
     model = Sequential([Input((2,)), Dense(1)])
     model.compile(SGD(0.1, momentum=0.9), "mse")
@@ -352,8 +407,11 @@ REFUSED: list[tuple[Any, str]] = [
     (lambda: Lion(beta_1=0.0), "Lion: expected beta_1 > 0"),
     (lambda: SGD(gradient_accumulation_steps=1), "gradient_accumulation_steps >= 2 or None. Got: gradient_acc.*=1"),
     (lambda: SGD(gradient_accumulation_steps=2.5), "gradient_accumulation_steps=2.5"),
-    (lambda: Adam(use_ema=True), "Adam: Could not interpret argument identifier: 'use_ema'"),
-    (lambda: Adam(loss_scale_factor=2.0), "'loss_scale_factor'"),
+    (lambda: SGD(use_ema=True, ema_momentum=1.1), r"SGD: expected ema_momentum from 0 to 1\. Got: ema_momentum=1\.1"),
+    (lambda: Adam(use_ema=True, ema_momentum=-0.1), "ema_momentum=-0.1"),
+    (lambda: Adam(use_ema=True, ema_overwrite_frequency=2.5), "ema_overwrite_frequency >= 1 or None.*=2.5"),
+    (lambda: Adam(use_ema=True, ema_overwrite_frequency=0), "ema_overwrite_frequency=0"),
+    (lambda: Adam(loss_scale_factor=2.0), "Adam: Could not interpret argument identifier: 'loss_scale_factor'"),
     (lambda: optimizers.get("sgdx"), r"optimizer identifier: 'sgdx'\. Known: adadelta, .*, sgd\. Did you mean"),
     (lambda: optimizers.get(3), "3"),
     (lambda: optimizers.get(None), "None"),

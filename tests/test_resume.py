@@ -29,6 +29,7 @@ from netchu.callbacks import (
     LambdaCallback,
     ReduceLROnPlateau,
     RunLog,
+    SwapEMAWeights,
     TerminateOnNaN,
 )
 from netchu.checkpoints import CheckpointFolder
@@ -163,6 +164,21 @@ def test_a_cut_in_any_hook(every: int, save_freq: Any, settings: dict[str, Any],
         assert until_done(attempt) == (whole, 1), f"cut at event {number} of {counting.events}"
 
 
+@pytest.mark.parametrize("swap_on_epoch", [False, True])
+def test_a_cut_in_any_hook_with_averages_in_the_model(swap_on_epoch: bool, tmp_path: Path) -> None:
+    def averaged(backup: Callback | None, *others: Callback) -> dict[str, Any]:
+        model = network(SGD(0.05, use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=4))
+        return start(backup, SwapEMAWeights(swap_on_epoch), *others, model=model, epochs=2)
+
+    counting = Cut()
+    whole = averaged(None, counting)
+    for number in range(1, counting.events + 1, 5):
+        folder = tmp_path / str(number)
+        with pytest.raises(Killed):
+            averaged(BackupAndRestore(folder, 3), Cut(number))
+        assert averaged(BackupAndRestore(folder, 3)) == whole, f"cut at event {number} of {counting.events}"
+
+
 def test_cut_again_and_again(tmp_path: Path) -> None:
     whole = start(None)
     done, cuts = until_done(lambda: start(BackupAndRestore(tmp_path, save_freq=2), Cut(20)))
@@ -281,6 +297,11 @@ FEATURES: dict[str, dict[str, Any]] = {
     "normalization": {"hidden": lambda: [GaussianNoise(0.1), BatchNormalization()]},
     "schedule": {"optimizer": lambda: {"learning_rate": CosineDecay(0.05, 40)}},
     "accumulation": {"optimizer": lambda: {"gradient_accumulation_steps": 3}},
+    "averages": {"optimizer": lambda: {"use_ema": True, "ema_momentum": 0.9}},
+    "averages put in": {
+        "optimizer": lambda: {"use_ema": True, "ema_momentum": 0.9, "ema_overwrite_frequency": 3},
+        "callbacks": lambda folder: [SwapEMAWeights(swap_on_epoch=True)],
+    },
     "early stopping": {
         "callbacks": lambda folder: [EarlyStopping("val_loss", patience=3, min_delta=9.0, restore_best_weights=True)]
     },
@@ -341,6 +362,13 @@ PAIRS = [
 @pytest.mark.parametrize(("optimizer", "feature"), PAIRS)
 def test_five_epochs_are_two_and_three(optimizer: str, feature: str, tmp_path: Path) -> None:
     five_epochs_are_two_and_three(optimizer, feature, tmp_path)
+
+
+@pytest.mark.parametrize("feature", ["averages", "averages put in"])
+def test_a_run_with_averages_goes_on_from_before_they_became_its_weights(
+    feature: str, engine: str, tmp_path: Path
+) -> None:
+    five_epochs_are_two_and_three("Adam, amsgrad", feature, tmp_path)
 
 
 @pytest.mark.slow

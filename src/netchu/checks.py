@@ -64,7 +64,7 @@ def check_finite(name: str, a: np.ndarray) -> None:
     """Raise DataError if an array holds NaN or infinity, telling the first place."""
     if a.dtype.kind != "f" or isinstance(a, np.memmap):  # a file may be larger than the memory: its batches will tell
         return
-    if np.isfinite(np.sum(a, dtype=np.float64)):  # one pass without a temporary
+    if math.isfinite(np.add.reduce(a, axis=None, dtype=np.float64)):  # one pass without a temporary
         return
     finite = np.isfinite(a)
     if not finite.all():
@@ -108,10 +108,10 @@ def _hint_at_pixels(model: Any, x: np.ndarray) -> None:
     """Say once that pixels from 0 to 255 train badly, unless a Rescaling comes first."""
     global _hinted
     first = next((layer for layer in model.layers if isinstance(layer, (Dense, Rescaling))), None)
-    if _hinted or isinstance(first, Rescaling) or first is None:
+    if _hinted or isinstance(first, Rescaling) or first is None or getattr(model, "scales_pixels", False):
         return
-    sample = x[: min(len(x), 256)]
-    if sample.min() >= 0 and 100 < sample.max() <= 255:
+    sample = x[:256]
+    if 100 < sample.max() <= 255 and sample.min() >= 0:
         _hinted = True
         warnings.warn(
             f"x holds values from {sample.min()} to {sample.max()}: these look like pixels that were not scaled. "

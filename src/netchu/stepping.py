@@ -69,7 +69,8 @@ class Stepping(Layer):
         self._compiled_metrics: CompiledMetrics | None = None
         self._compiled_steps = CompiledSteps()
 
-    __setattr__ = object.__setattr__  # `stop_training` and the like are no constants of a step
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)  # `stop_training` and the like are no constants of a step
 
     # --- one step ----------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from netchu.batches import (
     weights_for_classes,
 )
 from netchu.callbacks import BackupAndRestore, Callback, CallbackList, History
+from netchu.callbacks.averaging import EndWithAverages
 from netchu.errors import DataError, UsageError
 from netchu.loop import Run, alphabetical, run_epochs
 from netchu.progress import ProgressLine, checked_verbose
@@ -343,8 +344,12 @@ class Trainer(Stepping):
         steps: int | None,
         *own: Callback,
     ) -> CallbackList:
-        """The user's callbacks, then one's own, then the progress line, unless the user brings one."""
-        given = [*([callbacks] if isinstance(callbacks, Callback) else callbacks or ()), *own]
+        """The user's callbacks, then one's own, then the progress line, unless the user brings one.
+
+        Before all stands what ends a training with averaged weights, so that `on_train_end` of the others finds them.
+        """
+        averaging = [EndWithAverages()] if self.optimizer is not None and self.optimizer.use_ema else []
+        given = [*averaging, *([callbacks] if isinstance(callbacks, Callback) else callbacks or ()), *own]
         shown = checked_verbose(verbose)
         if shown != 0 and not any(isinstance(callback, ProgressLine) for callback in given):
             given.append(ProgressLine(shown))

@@ -11,6 +11,7 @@
 | `stopping.py` | `EarlyStopping`, `TerminateOnNaN` |
 | `learning_rate.py` | `LearningRateScheduler`, `ReduceLROnPlateau` |
 | `saving.py` | `ModelCheckpoint` |
+| `averaging.py` | `SwapEMAWeights` |
 | `backup.py` | `BackupAndRestore` |
 | `logs.py` | `CSVLogger`, `RunLog` |
 | `tensorboard.py` | `TensorBoard`, with `event_file.py` |
@@ -20,6 +21,7 @@ What a callback needs to go on after a crash is its `get_state`.  A log that can
 be saved, in the midst of a training is a RuntimeWarning that names the file, not the end of the training.
 """
 
+from netchu.callbacks.averaging import SwapEMAWeights
 from netchu.callbacks.backup import BackupAndRestore
 from netchu.callbacks.base import Callback, CallbackList, History, LambdaCallback, Logs, State
 from netchu.callbacks.learning_rate import LearningRateScheduler, ReduceLROnPlateau
@@ -42,6 +44,7 @@ __all__ = [
     "ReduceLROnPlateau",
     "RunLog",
     "State",
+    "SwapEMAWeights",
     "TensorBoard",
     "TerminateOnNaN",
 ]

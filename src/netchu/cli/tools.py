@@ -6,13 +6,14 @@ Imported by commands once they have read their flags; loads NumPy and the engine
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netchu import datasets, losses, models
+from netchu import datasets, engines, losses, models
 from netchu.cli.options import Common
 from netchu.datasets import Dataset, scale_pixels
 from netchu.errors import DataError, TrainingError, UsageError
@@ -48,6 +49,16 @@ class Figures:
     def __str__(self) -> str:
         """For people."""
         return f"accuracy {self.accuracy:.4f} ({sum(self.right.values()):,} of {self.n:,}), loss {self.loss:.4f}"
+
+
+def suit_threads(common: Common) -> None:
+    """Let products use one thread where other programs keep the processors busy, unless NETCHU_THREADS says how many.
+
+    A run that is resumed goes on with the threads it was begun with.
+    """
+    if "NETCHU_THREADS" not in os.environ and engines.current().suited_threads() < engines.current().threads():
+        engines.current().fix_threads(1)
+        common.say("The processors are busy: products use one thread, which is faster now. NETCHU_THREADS chooses.")
 
 
 def load_data(name_or_path: str | None, common: Common) -> Dataset:
@@ -89,6 +100,16 @@ def image_shape(model: models.Sequential) -> tuple[int, ...]:
     return shape[:2] if len(shape) == 3 and shape[2] == 1 else shape
 
 
+def as_pixels(model: models.Sequential, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The same bytes in the shape that the model takes; DataError for images of another size than the model's."""
+    shape = tuple(n or 0 for n in model.input_shape[1:])
+    if math.prod(shape) != math.prod(images.shape[1:]):
+        expected = f"images of {' x '.join(map(str, image_shape(model)))} pixels, as the model takes them"
+        got = " x ".join(map(str, images.shape[1:]))
+        raise DataError("data", expected=expected, got=got)
+    return images.reshape(len(images), *shape)
+
+
 def as_input(model: models.Sequential, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Images as numbers in the shape that the model takes.
 
@@ -102,14 +123,10 @@ def as_input(model: models.Sequential, images: NDArray[np.uint8]) -> NDArray[np.
     Raises:
         DataError: the images are of another size than the model's.
     """
-    shape = tuple(n or 0 for n in model.input_shape[1:])
-    if math.prod(shape) != math.prod(images.shape[1:]):
-        expected = f"images of {' x '.join(map(str, image_shape(model)))} pixels, as the model takes them"
-        got = " x ".join(map(str, images.shape[1:]))
-        raise DataError("data", expected=expected, got=got)
+    pixels = as_pixels(model, images)
     first = next((layer for layer in model.layers if isinstance(layer, (Dense, Rescaling))), None)
     x = images.astype(np.float32) if isinstance(first, Rescaling) else scale_pixels(images)
-    return x.reshape(len(images), *shape)
+    return x.reshape(pixels.shape)
 
 
 def probabilities(model: models.Sequential, x: NDArray[np.float32]) -> NDArray[np.float32]:

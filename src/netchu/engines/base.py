@@ -147,6 +147,10 @@ class Engine:
         """How many threads one large product uses: two counts give different last bits, so runs record it."""
         raise NotImplementedError
 
+    def suited_threads(self) -> int:
+        """How many threads one large product had best use now; tried out where it can make a difference."""
+        return self.threads()
+
     def fix_threads(self, count: int | None = None) -> None:
         """Use `count` threads, or as many as now, for the rest of the process, whatever else changes it.
 

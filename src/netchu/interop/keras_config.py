@@ -40,10 +40,9 @@ ANYWAY: dict[str, Any] = {
     "dtype": "float32",  # of a loss or a metric
     "ragged": False,
     "sparse": False,
-    "use_ema": False,
 }
-# Settings without effect while those above have these values, or on what a model computes.
-WITHOUT_EFFECT = {"ema_momentum", "ema_overwrite_frequency", "optional"}
+# Settings without effect on what a model computes.
+WITHOUT_EFFECT = {"optional"}
 
 NOT_IN_KERAS = {"OneCycle"}
 

@@ -82,8 +82,8 @@ def optimizer_paths(optimizer: optimizers.Optimizer) -> dict[str, Variable]:
     """An optimizer's Variables by path, in Keras's order; those of its slots are missing as long as it is not built."""
     state = optimizer.state()
     first = [state[name] for name in ("iterations", "learning_rate") if name in state]
-    accumulators = (("gradient_accumulator",),) if optimizer.gradient_accumulation_steps else ()
-    groups = (*accumulators, *SLOT_GROUPS.get(type(optimizer), (optimizer.slot_names,)))
+    common = (("moving_average",), ("gradient_accumulator",))
+    groups = (*common, *SLOT_GROUPS.get(type(optimizer), (optimizer.slot_names,)))
     slots = [
         of_weight[name] for group in groups for of_weight in optimizer.slots for name in group if name in of_weight
     ]

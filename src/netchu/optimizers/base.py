@@ -1,7 +1,7 @@
 """What all optimizers share: the learning rate, weight decay, accumulation, the slots, and the order of a step.
 
 A step does, in this order: the mean of the accumulated gradients, clipping, weight decay
-`w -= learning_rate * weight_decay * w`, the rule (`update`), the weights' constraints.
+`w -= learning_rate * weight_decay * w`, the rule (`update`), the weights' moving averages, the weights' constraints.
 
 In float32 a slot whose gradient stays 0 decays into denormal numbers, on which arithmetic is many times slower (MNIST's
 border pixels never get a gradient).  `away_from_denormals` ends each step.  It changes no bit of a weight on MNIST (a
@@ -20,13 +20,15 @@ from netchu import engines
 from netchu.engines import Array, xp
 from netchu.errors import UsageError
 from netchu.optimizers import clipping
-from netchu.optimizers.checks import check_bounds, check_gradients, learning_rate_of
+from netchu.optimizers.checks import check_averaging, check_bounds, check_gradients, learning_rate_of
 from netchu.optimizers.schedules import LearningRateSchedule
 from netchu.registry import Configurable, checked_name, to_json
 from netchu.tape import Tensor, Variable, to_array, unwrap, wrap
 
 Slots: TypeAlias = dict[str, Array]
 LearningRate: TypeAlias = float | LearningRateSchedule | Callable[[], Any]
+
+AVERAGE = "moving_average"  # the slot of `use_ema`; RMSprop has an "average" of its own, of the gradient
 
 
 def away_from_denormals(slot: Array, *, signed: bool, negligible: float = 1e-30) -> Array:
@@ -50,8 +52,13 @@ class Optimizer(Configurable):
         clipnorm: greatest Euclidean norm of each gradient.
         clipvalue: greatest absolute value of each element.
         global_clipnorm: greatest norm of all gradients together.  At most one of the three.
+        use_ema: keep an exponential moving average of each weight, the slot `moving_average`: at first `a = w`, then
+            `a = ema_momentum * a + (1 - ema_momentum) * w`.  `fit` ends with the averages as weights; with the callback
+            `SwapEMAWeights` validation has them, too.
+        ema_momentum: how much of the average stays, 0 to 1.
+        ema_overwrite_frequency: put the averages into the weights at every so-many-th update; None for never.
         gradient_accumulation_steps: make one update for so many calls, 2 or more, with the mean of their gradients.
-            Schedules count calls, `iterations` counts updates.
+            Schedules count calls, `iterations` counts updates; averages take in the weights at each call, as in Keras.
         name: for configuration and messages.
 
     Attributes:
@@ -62,7 +69,10 @@ class Optimizer(Configurable):
 
     Raises:
         UsageError: a negative learning rate or weight decay, a clipping bound that is not positive (above 1e-30), more
-            than one kind of clipping, or an unknown argument.
+            than one kind of clipping, with `use_ema` an average that cannot be, or an unknown argument.
+
+    References:
+        Polyak and Juditsky, "Acceleration of Stochastic Approximation by Averaging" (1992), for the averages.
     """
 
     signed_slots: tuple[str, ...] = ()
@@ -79,6 +89,9 @@ class Optimizer(Configurable):
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
         gradient_accumulation_steps: int | None = None,
         name: str | None = None,
         **unknown: Any,
@@ -86,6 +99,8 @@ class Optimizer(Configurable):
         self.refuse_unknown(unknown)
         where = type(self).__name__
         check_bounds(where, weight_decay, clipnorm=clipnorm, clipvalue=clipvalue, global_clipnorm=global_clipnorm)
+        if use_ema:  # as in Keras, what is not used may be anything
+            check_averaging(where, ema_momentum, ema_overwrite_frequency)
         n = gradient_accumulation_steps
         if n is not None and not (isinstance(n, (int, np.integer)) and 2 <= n < 2**31):
             raise UsageError(
@@ -93,6 +108,8 @@ class Optimizer(Configurable):
             )
         self.weight_decay, self.name = weight_decay, where.lower() if name is None else checked_name(where, name)
         self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
+        self.use_ema, self.ema_momentum = bool(use_ema), ema_momentum
+        self.ema_overwrite_frequency = ema_overwrite_frequency
         self.gradient_accumulation_steps = n
         self._calls = Variable(np.zeros((), dtype="int64"), trainable=False, name="iterations")
         self.learning_rate_source = learning_rate_of(where, learning_rate)
@@ -187,10 +204,10 @@ class Optimizer(Configurable):
             UsageError: the optimizer was built for other weights.
         """
         if not self.weights:
-            accumulator = ("gradient_accumulator",) * bool(self.gradient_accumulation_steps)
+            common = (AVERAGE,) * self.use_ema + ("gradient_accumulator",) * bool(self.gradient_accumulation_steps)
             self.weights = list(weights)
             self.slots = [
-                {name: self._slot(name, w.shape, w.dtype) for name in (*accumulator, *self.slot_names)} for w in weights
+                {name: self._slot(name, w.shape, w.dtype) for name in (*common, *self.slot_names)} for w in weights
             ]
             self.shared_slots = {name: self._slot(name, (), "float32") for name in self.shared_slot_names}
         elif list(map(id, self.weights)) != list(map(id, weights)):
@@ -241,6 +258,7 @@ class Optimizer(Configurable):
                     keep(slots[name], self._without_denormals(name, value))
         for name, value in shared.items():
             keep(self.shared_slots[name], self._without_denormals(name, value))
+        self._average()
         for g, w in zip(gradients, self.weights):
             if g is not None and w.constraint is not None:
                 w.replace(unwrap(w.constraint(w)))
@@ -259,6 +277,34 @@ class Optimizer(Configurable):
             means.append(None if g is None else total / n)
             accumulator.replace(xp.where(due, 0.0, total))
         return means, due
+
+    def _average(self) -> None:
+        """Take the weights into their averages; at each `ema_overwrite_frequency`-th update, these into the weights."""
+        if not self.use_ema:
+            return
+        updates, every = self.iterations.array, self.ema_overwrite_frequency
+        for w, slots in zip(self.weights, self.slots):
+            stays = xp.astype(xp.not_equal(updates, 0), w.array.dtype) * self.ema_momentum
+            average = self._without_denormals(AVERAGE, stays * slots[AVERAGE].array + (1 - stays) * w.array)
+            slots[AVERAGE].replace(average)
+            if every is not None:
+                w.replace(xp.where(xp.equal((updates + 1) % every, 0), average, w.array))
+
+    def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
+        """With `use_ema`, give the weights the values of their averages, as `fit` does at its end.
+
+        Before the first step there are no averages, and nothing happens.
+
+        Args:
+            var_list: the weights it was built for.
+
+        Raises:
+            UsageError: other weights.
+        """
+        if self.use_ema and int(self._calls) > 0:
+            self.build(var_list)
+            for w, slots in zip(self.weights, self.slots):
+                w.assign(slots[AVERAGE].numpy())
 
     def _clipped(self, gradients: list[Array | None]) -> list[Array | None]:
         """The gradients within the bounds that were asked for."""

@@ -63,6 +63,16 @@ def check_bounds(where: str, weight_decay: float | None, **clipping_bounds: floa
     check_numbers(where, 1e-30, above=True, **given)  # still less would be 0 in float32, and divide 0 by 0
 
 
+def check_averaging(where: str, momentum: float, overwrite_frequency: int | None) -> None:
+    """Raise UsageError for a momentum outside 0 to 1, or a frequency that is no positive whole number or None."""
+    check_numbers(where, 0, 1, ema_momentum=momentum)
+    n = overwrite_frequency
+    if n is not None and not (isinstance(n, (int, np.integer)) and 1 <= n < 2**31):
+        raise UsageError(
+            where, expected="ema_overwrite_frequency >= 1 or None", got=f"ema_overwrite_frequency={n!r:.60}"
+        )
+
+
 def check_gradients(pairs: list[tuple[Tensor | None, Variable]]) -> None:
     """Raise UsageError if there is nothing to train, or no gradient to train it with."""
     if not pairs:
