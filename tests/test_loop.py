@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import netchu
 from conftest import chosen
 from netchu import Sequential, engines, loop, random
 from netchu.callbacks import Callback, LambdaCallback, ModelCheckpoint, RunLog, TensorBoard
@@ -24,7 +25,7 @@ from netchu.layers import Dense, Dropout, Input
 from netchu.loop import Pace
 from netchu.optimizers import SGD, RMSprop
 from netchu.progress import ProgressLine
-from small_nets import clusters, sha256_of
+from small_nets import classifier, clusters, sha256_of
 
 X, Y = clusters(100)  # with batches of 8: twelve, and one of 4
 BATCHES = 13
@@ -254,3 +255,80 @@ def test_a_short_batch_compiles_once_more_and_nothing_else_does(long_chunks: Non
     compiled.clear()
     model.fit(X, Y, batch_size=8, epochs=4, verbose=0, callbacks=[Rates(), ToldAt(7)])
     assert "/jax/core/compile/backend_compile_duration" not in compiled
+
+
+def test_a_stop_asked_for_before_the_epoch_ends_it_after_one_batch() -> None:
+    x, y = clusters(n=800)
+    model = classifier()
+    model.fit(x, y, batch_size=1, verbose=0)
+
+    def stop(epoch: int, logs: Any) -> None:
+        model.stop_training = True
+
+    assert model.optimizer is not None
+    made = int(model.optimizer.iterations)
+    model.fit(x, y, batch_size=1, epochs=3, verbose=0, callbacks=[netchu.callbacks.LambdaCallback(on_epoch_begin=stop)])
+    assert int(model.optimizer.iterations) - made == 1
+
+
+def test_a_step_is_taken_back_though_the_generator_writes_into_one_buffer() -> None:
+    x, y = clusters(n=8)
+
+    def batches() -> Iterator[Any]:
+        buffer = np.empty_like(x)
+        for number in range(60):
+            buffer[...] = 3e38 if number == 50 else x
+            yield buffer, y
+
+    model = classifier()
+    with pytest.raises(TrainingError, match="Epoch 1, step 50"):
+        model.fit(batches(), verbose=0)
+    assert model.optimizer is not None
+    assert int(model.optimizer.iterations) == 50
+
+
+def test_steps_that_cannot_be_made_again_are_taken_back_together() -> None:
+    x, y = clusters(n=400)
+    model, spoilt = classifier(loss="mean_squared_error", metrics=None, run_eagerly=True), []
+
+    def loss(y_true: Any, y_pred: Any) -> Any:
+        spoilt.append(len(spoilt))
+        return netchu.ops.mean((y_true - y_pred) ** 2, axis=-1) * (np.inf if len(spoilt) == 20 else 1.0)
+
+    model.compile("sgd", loss, run_eagerly=True)
+    with pytest.raises(TrainingError, match="not when the steps were made again"):
+        model.fit(x, np.eye(3, dtype="float32")[y], batch_size=4, verbose=0)
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
+def test_an_exception_leaves_no_nan_behind() -> None:
+    x, y = clusters(n=8)
+
+    def batches() -> Iterator[Any]:
+        for number in range(60):
+            if number == 25:
+                raise OSError("the disk is gone")
+            yield np.full_like(x, 3e38 if number == 20 else 0.1), y
+
+    model = classifier()
+    with pytest.raises((OSError, TrainingError)):
+        model.fit(batches(), verbose=0)
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
+def test_a_hook_that_comes_from_a_second_base_is_called_for_each_batch() -> None:
+    class Watch(netchu.callbacks.Callback):
+        """Counts."""
+
+        seen = 0
+
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            self.seen += 1
+
+    class Both(ProgressLine, Watch):
+        """A line that counts."""
+
+    both = Both(0)
+    x, y = clusters(n=400)
+    classifier().fit(x, y, batch_size=4, verbose=0, callbacks=[both])
+    assert both.seen == 100

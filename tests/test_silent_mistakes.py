@@ -9,7 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from netchu import GradientTape, Sequential, Tensor, Variable, activations, engines, losses, ops, optimizers
+from netchu import (
+    GradientTape,
+    Sequential,
+    Tensor,
+    Variable,
+    activations,
+    callbacks,
+    engines,
+    losses,
+    metrics,
+    ops,
+    optimizers,
+)
 from netchu.errors import EngineError, TapeError, TrainingError, UsageError
 from netchu.layers import Dense, Input, Layer
 from netchu.models import load_model
@@ -292,3 +304,67 @@ def test_other_models_and_the_model_itself_compile_nothing_anew() -> None:
     model.note = "an attribute of the model"
     model.train_on_batch(x, y)
     assert model._compiled_steps is steps
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax"], indirect=True)
+def test_settings_of_an_optimizer_take_effect(engine: str) -> None:
+    x, y = clusters()
+    model = classifier(optimizer=optimizers.SGD(0.1))
+    model.fit(x, y, epochs=1, verbose=0)
+    before = model.get_weights()
+    assert model.optimizer is not None
+    model.optimizer.clipnorm = 1e-6
+    model.fit(x, y, epochs=1, verbose=0)
+    assert max(abs(a - b).max() for a, b in zip(before, model.get_weights())) < 1e-5
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax"], indirect=True)
+def test_freezing_a_layer_in_a_callback_is_an_error(engine: str) -> None:
+    x, y = clusters()
+    model = classifier()
+
+    def freeze(epoch: int, logs: Any) -> None:
+        if epoch == 1:
+            model.layers[0].trainable = False
+
+    with pytest.raises(UsageError, match=r"Call compile\(\) again after changing `trainable`"):
+        model.fit(x, y, epochs=3, verbose=0, callbacks=[callbacks.LambdaCallback(on_epoch_begin=freeze)])
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax"], indirect=True)
+def test_data_changed_where_it_lies_is_seen_in_the_next_epoch(engine: str) -> None:
+    x, y = np.zeros((64, 4), dtype="float32"), np.zeros((64, 1), dtype="float32")
+    model = Sequential([Input((4,)), Dense(1, kernel_initializer="ones")])
+    model.compile(optimizers.SGD(0.0), "mse")
+
+    def change(epoch: int, logs: Any) -> None:
+        x[...] = epoch
+
+    changing = callbacks.LambdaCallback(on_epoch_begin=change)
+    history = model.fit(x, y, epochs=4, verbose=0, callbacks=[changing]).history
+    assert history["loss"] == [0, 16, 64, 144]
+
+
+def test_a_metric_made_of_metrics_begins_anew() -> None:
+    class Both(metrics.Metric):
+        """One inside."""
+
+        def __init__(self) -> None:
+            super().__init__("both")
+            self.inner = metrics.Mean()
+
+        @property
+        def variables(self) -> list[Variable]:
+            return self.inner.variables
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+            self.inner.update_state(y_true)
+
+        def result(self) -> Tensor:
+            return self.inner.result()
+
+    model = Sequential([Input((2,)), Dense(1)])
+    model.compile("sgd", "mse", metrics=[Both()])
+    x = np.ones((8, 2), dtype="float32")
+    means = [model.evaluate(x, np.full((8, 1), v, "float32"), verbose=0, return_dict=True)["both"] for v in (1, 0)]
+    assert means == [1, 0]

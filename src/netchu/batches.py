@@ -51,6 +51,9 @@ class Batches(Protocol):
     def chunks(self, number: int, first: int = 0) -> Take:
         """The same, several at a time."""
 
+    def look_again(self) -> None:
+        """Forget copies of the data: somebody may have changed it where it lies."""
+
 
 def as_array(value: Any, name: str) -> np.ndarray:
     """Arrays, lists and Tensors as one NumPy array, memory maps untouched; DataError if rows differ in length."""
@@ -124,6 +127,10 @@ class ArrayBatches:
         """Whether the arrays may lie on the device as a whole: they are in memory, and not too large."""
         arrays = self.arrays.values()
         return not any(map(_is_mapped, arrays)) and sum(a.nbytes for a in arrays) <= RESIDENT_BYTES
+
+    def look_again(self) -> None:
+        """See `Batches`."""
+        self.__dict__.pop("placed", None)
 
     @cached_property
     def placed(self) -> tuple[Array | None, ...]:
@@ -227,21 +234,30 @@ class IterableBatches:
         batches = self.epoch(number, first)
         return lambda most: Drawn(itertools.islice(batches, min(most, MOST_KEPT)))
 
+    def look_again(self) -> None:
+        """See `Batches`; nothing is kept of an iterable."""
+
 
 class Drawn:
     """Batches of an iterator: the first is drawn at once, each other when it is come to; all are kept."""
 
     def __init__(self, batches: Iterator[Batch]) -> None:
-        self._kept, self._coming = list(itertools.islice(batches, 1)), batches
+        self._kept, self._coming = [_copied(batch) for batch in itertools.islice(batches, 1)], batches
 
     def __iter__(self) -> Iterator[Batch]:
         yield from self._kept
         for batch in self._coming:
-            self._kept.append(batch)
+            self._kept.append(_copied(batch))
             yield batch
 
     def __len__(self) -> int:
         return len(self._kept)
+
+
+def _copied(batch: Batch) -> Batch:
+    """The batch in memory of its own: who makes the next one may do so in the same arrays."""
+    x, y, sample_weight = (None if a is None else np.array(a) for a in batch)
+    return x, y, sample_weight
 
 
 def again_and_again(data: Batches, first_pass: int, done: int = 0) -> Take:

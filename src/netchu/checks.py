@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -108,7 +109,8 @@ def _hint_at_pixels(model: Any, x: np.ndarray) -> None:
     """Say once that pixels from 0 to 255 train badly, unless a Rescaling comes first."""
     global _hinted
     first = next((layer for layer in model.layers if isinstance(layer, (Dense, Rescaling))), None)
-    if _hinted or isinstance(first, Rescaling) or first is None or getattr(model, "scales_pixels", False):
+    scaled = isinstance(first, Rescaling) or (x.dtype == np.uint8 and getattr(model, "scales_pixels", False))
+    if _hinted or scaled or first is None:
         return
     sample = x[:256]
     if 100 < sample.max() <= 255 and sample.min() >= 0:
@@ -167,12 +169,20 @@ def take_back(model: Any, before: Snapshot, chunk: Chunk, epoch: int, first: int
         first: the number of the chunk's first batch.
     """
     put_back(before)
+    beginning = snapshot(model.compiled_variables)
     batches = [chunk[i : i + 1] for i in range(len(chunk))] if isinstance(chunk, Rows) else [[b] for b in chunk]
     for step, one in enumerate(batches, first):  # noqa: B007 (the last one is the one)
         before = snapshot(model.compiled_variables)
         logs = model.chunk_function(one)(one)
         if is_spoilt(model, logs):
             break
+    else:
+        put_back(beginning)
+        return TrainingError(
+            f"Epoch {epoch + 1}, steps {first} to {step}: expected a finite loss and finite weights, got others, and "
+            "not when the steps were made again: the batches or the layers give something else each time. The model "
+            "has the weights of before these steps."
+        )
     batch = next(iter(one))
     where = "" if all_finite(model) else _first_not_finite(model, batch)
     put_back(before)
@@ -183,6 +193,17 @@ def take_back(model: Any, before: Snapshot, chunk: Chunk, epoch: int, first: int
         f"first not finite: {where}. The model has the weights of before this happened. Try a smaller learning rate "
         f"than {rate:g}, clipnorm=1.0, or look at the targets of this batch."
     )
+
+
+@contextmanager
+def without_nan(model: Any, before: Snapshot) -> Iterator[None]:
+    """Should steps end in an exception, the model has no NaN of them: it is then as it was before."""
+    try:
+        yield
+    except BaseException:
+        if before and not all_finite(model):
+            put_back(before)
+        raise
 
 
 def all_finite(model: Any) -> bool:

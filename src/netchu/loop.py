@@ -91,7 +91,7 @@ def run_epochs(model: Stepping, run: Run, keeper: Keeper | None = None) -> None:
     listeners, pace = run.listeners, Pace()
     before: checks.Snapshot = []
     stops_at_nan = not any(isinstance(c, TerminateOnNaN) for c in listeners.callbacks)
-    model.stop_training = False
+    line_by_line, model.stop_training = not model.compiles, False  # code of one's own may want to stop after a batch
     with Interruption(resumable=keeper is not None) as interruption:
         listeners.on_train_begin()
         at = keeper.begin(run.epochs.start) if keeper else Position(run.epochs.start, 0, {}, 0)
@@ -100,11 +100,13 @@ def run_epochs(model: Stepping, run: Run, keeper: Keeper | None = None) -> None:
             # 1. A new epoch: figures from zero, the batches in a new order; or one that goes on where it was cut.
             model.reset_metrics()
             listeners.on_epoch_begin(epoch)
+            if listeners.may_change_data:
+                run.data.look_again()
             if keeper and at.step:
                 keeper.restore()
             logs, take = at.logs, chunks_from(at)
             while (room := min(run.room(at), keeper.room(at) if keeper else math.inf)) > 0:
-                chunk = take(int(min(pace.steps, room)))
+                chunk = take(1 if model.stop_training or line_by_line else int(min(pace.steps, room)))
                 if len(chunk) == 0:
                     break
                 # 2. A chunk of steps of learning; one that spoils the loss or a weight is taken back.
@@ -112,7 +114,8 @@ def run_epochs(model: Stepping, run: Run, keeper: Keeper | None = None) -> None:
                 train = model.chunk_function(chunk)
                 before = checks.snapshot(model.compiled_variables, before) if stops_at_nan else []
                 pace.begin()
-                logs = alphabetical(train(chunk))
+                with checks.without_nan(model, before):
+                    logs = alphabetical(train(chunk))
                 pace.end(len(chunk))
                 if stops_at_nan and checks.is_spoilt(model, logs):
                     raise checks.take_back(model, before, chunk, epoch, at.step)

@@ -20,8 +20,24 @@ from netchu.errors import UsageError, choices
 T = TypeVar("T")
 
 
+SET_AS_THEY_WORK = ("built", "name", "weights", "slots", "shared_slots")
+"""Attributes that layers, metrics and optimizers set themselves after they were made."""
+
+
 class Configurable:
-    """Base of layers, optimizers, losses, metrics and initializers: `get_config`, `from_config`, `repr`."""
+    """Base of layers, optimizers, losses, metrics and initializers: `get_config`, `from_config`, `repr`.
+
+    Attributes:
+        changes: how often a public attribute was set anew, of any of them: a step compiled before holds the old one.
+    """
+
+    changes = 0
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        anew = name in self.__dict__ and not name.startswith("_") and name not in SET_AS_THEY_WORK
+        super().__setattr__(name, value)
+        if anew:
+            Configurable.changes += 1
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON values.

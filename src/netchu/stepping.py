@@ -26,6 +26,7 @@ from netchu.compiled_metrics import CompiledMetrics
 from netchu.errors import UsageError
 from netchu.layers.base import Layer, unused_name
 from netchu.metrics import Metric
+from netchu.registry import Configurable
 from netchu.tape import GradientTape, Tensor, Variable, to_array, unwrap, wrap
 
 Logs = dict[str, Any]
@@ -39,15 +40,23 @@ class CompiledSteps:
         functions: a step on one batch.
         loops: by engine, training steps on many batches, where the engine compiles a loop.
         variables: by name.
-        freezes: `Layer.freezes` when the weights to train were last found to be those that the step was made for.
-        changes: `Layer.changes` after the last step: what was set since, the steps do not know.
+        freezes, changes: `Layer.freezes` when they were made, `Configurable.changes` after the last step: what was set
+            since, the steps do not know.
     """
 
     functions: dict[tuple[str, str], Callable[..., Any]] = field(default_factory=dict)
     loops: dict[str, Callable[[Rows], Logs]] = field(default_factory=dict)
     variables: dict[str, Variable] = field(default_factory=dict)
-    freezes: int = -1
-    changes: int = field(default_factory=lambda: Layer.changes)
+    freezes: int = field(default_factory=lambda: Layer.freezes)
+    changes: int = field(default_factory=lambda: Configurable.changes)
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether nothing was set since that the steps hold as it was."""
+        return (self.freezes, self.changes) == (Layer.freezes, Configurable.changes)
+
+    def __deepcopy__(self, memo: Any) -> CompiledSteps:
+        return CompiledSteps()  # a copied model compiles its own
 
 
 class Stepping(Layer):
@@ -70,7 +79,10 @@ class Stepping(Layer):
         self._compiled_steps = CompiledSteps()
 
     def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)  # `stop_training` and the like are no constants of a step
+        steps = self.__dict__.get("_compiled_steps")
+        if steps is not None and name in ("loss", "run_eagerly", "jit_compile"):
+            steps.changes = -1  # other attributes of a model, such as `stop_training`, are no constants of a step
+        object.__setattr__(self, name, value)
 
     # --- one step ----------------------------------------------------------------------------------------------------
 
@@ -224,19 +236,18 @@ class Stepping(Layer):
         """
         built_for = self._compiled_optimizer().weights
         steps = self._compiled_steps
-        if (each_batch and steps.freezes == Layer.freezes) or (engines.current().name, "train") not in steps.functions:
-            return
-        if list(map(id, built_for)) != list(map(id, self.trainable_variables)):
+        trained = (engines.current().name, "train") in steps.functions
+        look = trained and not (each_batch and steps.freezes == Layer.freezes)
+        if look and list(map(id, built_for)) != list(map(id, self.trainable_variables)):
             raise UsageError(
                 "fit",
                 expected=f"the {len(built_for)} weights to train that there were when the model was compiled",
                 got=f"{len(self.trainable_variables)} trainable weights",
                 do="Call compile() again after changing `trainable`.",
             )
-        steps.freezes = Layer.freezes
 
     @property
-    def _compiles(self) -> bool:
+    def compiles(self) -> bool:
         """Whether the engine compiles the steps; see `compile`."""
         choice = self.jit_compile if engines.current().runs_line_by_line else True
         return not self.run_eagerly and (is_netchus_own(self) if choice == "auto" else bool(choice))
@@ -246,7 +257,7 @@ class Stepping(Layer):
 
         It takes a batch of NumPy arrays and returns the figures as floats by name, or the outputs as a NumPy array.
         """
-        if self._compiled_steps.changes != Layer.changes:
+        if not self._compiled_steps.up_to_date:
             self.forget_compiled_steps()
         compiled, key = self._compiled_steps, (engines.current().name, mode)
         if key not in compiled.functions:
@@ -254,7 +265,7 @@ class Stepping(Layer):
             compiled.variables = self.state()
             step = {"train": self.train_step, "test": self.test_step, "predict": self.predict_step}[mode]
             function, names = _on_arrays(step, self.forget_losses)
-            if self._compiles:
+            if self.compiles:
                 loop = engines.current().compile_loop(function, compiled.variables) if mode == "train" else None
                 if loop is not None:
                     compiled.loops[key[0]] = _on_rows(loop, names, compiled)
@@ -267,8 +278,9 @@ class Stepping(Layer):
 
         The engine's loop, where it has one and the data lies on its device; else one step after the other.
         """
+        self._check_ready(each_batch=True)
         compiled, name = self._compiled_steps, engines.current().name
-        if (name, "train") not in compiled.functions or compiled.changes != Layer.changes:
+        if (name, "train") not in compiled.functions or not compiled.up_to_date:
             self.step_function("train", next(iter(chunk)))
             compiled = self._compiled_steps
         loop, step = compiled.loops.get(name), compiled.functions[name, "train"]
@@ -322,6 +334,7 @@ def is_netchus_own(model: object) -> bool:
             if not code.__module__.startswith("netchu."):
                 return False
             waiting += getattr(thing, "__dict__", {}).values()
+            waiting += [thing.regularizer, thing.constraint] if isinstance(thing, Variable) else []
     return True
 
 
@@ -357,7 +370,7 @@ def _on_host(function: Callable[..., Any], names: list[str], steps: CompiledStep
     def on_host(batch: Batch) -> Any:
         with np.errstate(all="ignore"):  # a loss that is not finite is an error of its own, in a sentence
             result = function(*(None if a is None else to_array(a) for a in batch))
-        steps.changes = Layer.changes  # a layer of one's own may set attributes as it computes
+        steps.changes = Configurable.changes  # a layer of one's own may set attributes as it computes
         return _told(result, names)
 
     return on_host
@@ -368,7 +381,7 @@ def _on_rows(loop: engines.Loop, names: list[str], steps: CompiledSteps) -> Call
 
     def on_rows(rows: Rows) -> Logs:
         result = loop(rows.data.placed, rows.order.placed, rows.begin, len(rows), rows.size)
-        steps.changes = Layer.changes
+        steps.changes = Configurable.changes
         logs: Logs = _told(result, names)
         return logs
 

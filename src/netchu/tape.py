@@ -367,7 +367,7 @@ def own_array(value: Any, dtype: str | None = None) -> Array:
     """`to_array`, but never the caller's own memory: what is written there later must not change a Tensor."""
     if value is None or isinstance(value, (str, bytes)):
         raise UsageError("Tensor", expected="numbers", got=f"value={value!r:.60}")
-    return to_array(np.array(value) if isinstance(value, np.ndarray) else value, dtype)
+    return to_array(np.array(value, order="C") if isinstance(value, np.ndarray) else value, dtype)
 
 
 def unwrap(value: Any) -> Array:

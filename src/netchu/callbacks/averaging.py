@@ -10,8 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from netchu.callbacks.base import Callback, Logs, State
 from netchu.errors import UsageError
+from netchu.optimizers.base import AVERAGE
 
 
 class SwapEMAWeights(Callback):
@@ -32,6 +35,12 @@ class SwapEMAWeights(Callback):
     def __init__(self, swap_on_epoch: bool = False) -> None:
         self.swap_on_epoch = swap_on_epoch
         self._in_training: list[Any] | None = None  # the weights that the averages stand in for
+
+    def set_model(self, model: Any) -> None:
+        """Called first; what was held of another model is no concern of this one."""
+        if model is not self.model:
+            self._in_training = None
+        super().set_model(model)
 
     def _put_averages_in(self) -> None:
         optimizer = self._optimizer()
@@ -58,7 +67,10 @@ class SwapEMAWeights(Callback):
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Find out now whether there will be averages; after a training that failed, put its weights back."""
-        self._optimizer()
+        optimizer = self._optimizer()
+        averages = [slots[AVERAGE] for slots in optimizer.slots]
+        if not all(np.array_equal(w.numpy(), average.numpy()) for w, average in zip(optimizer.weights, averages)):
+            self._in_training = None  # somebody has given the model other weights since
         self._put_weights_back()
 
     def on_train_end(self, logs: Logs = None) -> None:

@@ -120,13 +120,19 @@ class Callback:
 
 
 def _is_called_for_each(callback: Callback) -> bool:
-    """Whether it has batch hooks that no `next_batch` beside them, or derived from them, speaks for."""
-    for names in (vars(kind).keys() for kind in type(callback).__mro__):
-        if "next_batch" in names:
-            return False
-        if BATCH_HOOKS & names:
+    """Whether it has a batch hook that no `next_batch` beside it, or derived from it, speaks for."""
+    kinds = type(callback).__mro__
+    speaks = next(kind for kind in kinds if "next_batch" in vars(kind))
+    for hook in BATCH_HOOKS:
+        owner = next(kind for kind in kinds if hook in vars(kind))
+        if hook in vars(callback) or (owner is not Callback and not issubclass(speaks, owner)):
             return True
     return False
+
+
+def _is_ones_own(callback: Callback) -> bool:
+    """Whether it is, or calls, code that is not netchu's."""
+    return isinstance(callback, LambdaCallback) or not type(callback).__module__.startswith("netchu.")
 
 
 class CallbackList(Callback):
@@ -149,6 +155,7 @@ class CallbackList(Callback):
             callback.set_params(params)
 
         self._for_each = any(map(_is_called_for_each, self.callbacks))
+        self.may_change_data = any(map(_is_ones_own, self.callbacks))
 
     def next_batch(self, batch: int) -> float:
         """The first batch, from number `batch` on, that one of the callbacks must be called for."""

@@ -3,7 +3,8 @@
 Without flags it is what the tutorial writes with Keras: 784-512-10, rmsprop, cross-entropy, 5 epochs, batches of 128.
 `--recipe` names something else to train, see `netchu.digits.recipes`; flags beside it change the recipe's numbers.
 Equal commands on one machine give equal files, byte for byte: the seed has a default, and the file holds no clock and
-no path.  A run that is cut at any moment and resumed gives the same file as one that was left alone.
+no path.  (On a busy machine products take one thread, which is said and gives other last bits; NETCHU_THREADS chooses.)
+A run that is cut at any moment and resumed gives the same file as one that was left alone.
 
 Limits: the recipes, and with --layers networks of Dense layers with relu; Python offers the rest.
 """

@@ -120,10 +120,10 @@ def _checked_labels(source: str, key: str, labels: NDArray[Any]) -> Pixels:
 
 
 def scale_pixels(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Flatten images and bring their pixels from 0-255 to 0-1: the one place where pixels become floats.
+    """Flatten images and bring their pixels from 0-255 to 0-1.
 
-    Formula: `float32(pixel) / float32(255)`, a true division (multiplying by 1/255 gives other last bits).  Training,
-    evaluation and prediction all come through here, so a model never sees two scalings.
+    Formula: `float32(pixel) / float32(255)`, a true division.  `netchu train` does the same within a step, where a
+    compiler may multiply by 1/255 and get another last bit.
 
     Args:
         images: uint8 `(images, height, width)` or `(images, height, width, channels)`, 0 to 255.

@@ -32,24 +32,37 @@ from netchu.models import Sequential
 from netchu.optimizers import Adam, Optimizer, RMSprop
 from netchu.optimizers.schedules import CosineDecay
 from netchu.stepping import Logs
+from netchu.tape import Tensor
 from netchu.utils import to_categorical
 
 MakeOptimizer: TypeAlias = Callable[[float, int], Optimizer]
 
 
 class LearnsFromPixels(Sequential):
-    """A network that is trained on pixels from 0 to 255, which each step brings to 0-1 as `scale_pixels` does.
+    """A network that takes pixels as bytes, 0 to 255, too: each step brings them to 0-1, as `scale_pixels` does.
 
-    So the images stay bytes, a quarter of the memory, until their batch comes.  All but training takes what any network
-    does, numbers from 0 to 1.
+    So images stay a quarter of the size until their batch comes.  Numbers that are no bytes are taken as they are.
     """
 
     scales_pixels = True
 
     def train_step(self, data: Any) -> Logs:
-        """One step on a batch of bytes."""
-        x, y, sample_weight = unpack_x_y_sample_weight(data)
-        return super().train_step((ops.cast(x, "float32") / 255.0, y, sample_weight))
+        """See `Sequential`."""
+        return super().train_step(_scaled(data))
+
+    def test_step(self, data: Any) -> Logs:
+        """See `Sequential`."""
+        return super().test_step(_scaled(data))
+
+    def predict_step(self, data: Any) -> Tensor:
+        """See `Sequential`."""
+        return super().predict_step(_scaled(data))
+
+
+def _scaled(data: Any) -> Any:
+    """A batch with pixels from 0 to 1."""
+    x, *others = unpack_x_y_sample_weight(data)
+    return (ops.cast(x, "float32") / 255.0 if x.dtype == "uint8" else x, *others)
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,9 @@ class Engine:
     runs_line_by_line = False
     functions: dict[str, Any]
 
+    def __deepcopy__(self, memo: Any) -> Engine:
+        return self  # there is one of each
+
     def asarray(self, value: object, dtype: str | None = None) -> Array:
         """`value` (NumPy array, list, number, or array of this engine) as an array of this engine."""
         raise NotImplementedError

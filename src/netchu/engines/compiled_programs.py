@@ -30,10 +30,18 @@ def program_folder(compiler: str) -> Path | None:
         root = cache_folder() / "compiled"
         folder = root / f"{compiler}-{hashlib.sha256(processor().encode()).hexdigest()[:12]}"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not is_ours(folder):
+            return None
         cut_back(root)
     except OSError:
         return None
     return folder
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether nobody but this user can write there: what lies in it will be run."""
+    about = folder.stat()
+    return not hasattr(os, "getuid") or (about.st_uid == os.getuid() and not about.st_mode & 0o022)
 
 
 def processor() -> str:

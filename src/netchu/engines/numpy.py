@@ -133,6 +133,7 @@ class NumpyEngine(TracingEngine):
         self.functions |= {"sum": axis_by_axis(np.sum, np.squeeze), "where": where}
         if os.environ.get("NETCHU_THREADS", "").isdigit():
             self.fix_threads(int(os.environ["NETCHU_THREADS"]) or None)
+        self._lock = threading.RLock()  # programs share the homes of Variables
         self._homes: dict[int, Home] = {}  # by the id of a Variable, as long as that lives
 
     def asarray(self, value: object, dtype: str | None = None) -> Array:
@@ -160,11 +161,14 @@ class NumpyEngine(TracingEngine):
     def compile(self, step: Callable[..., Any], variables: Mapping[str, Boxed]) -> Callable[..., Any]:
         """See `Engine.compile`: each set of shapes is recorded at its first run, and run as a program from then on."""
         programs: dict[Any, Callable[..., Any]] = {}
-        lock = threading.RLock()
+        once = {
+            id(variable): (name, variable) for name, variable in variables.items()
+        }  # a layer may stand in two places
+        variables = dict(once.values())
 
         def compiled(*arrays: Any) -> Any:
             form = tuple([None if array is None else (array.shape, array.dtype) for array in arrays])
-            with lock:
+            with self._lock:
                 if form not in programs:
                     programs[form], result = self._record(step, variables, arrays)
                     return result
@@ -178,7 +182,9 @@ class NumpyEngine(TracingEngine):
         """Run a step once; what runs it again, and its result."""
         recording = Recording()
         with self._carrying(variables):
-            before = {name: recording.take(variable.array) for name, variable in variables.items()}
+            before = {
+                name: recording.take(np.asarray(variable.array, order="C")) for name, variable in variables.items()
+            }
             for name, variable in variables.items():
                 variable.array = before[name]
             given = [None if array is None else recording.take(array) for array in arrays]

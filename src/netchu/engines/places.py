@@ -49,9 +49,9 @@ class Home:
         """Take new memory for `value`."""
         Home.moves += 1
         array = np.asarray(value)
-        memory, strides = Memory(array.nbytes), np.empty_like(array).strides
-        self.inside = memory.array(array.shape, array.dtype, strides)
-        self.array = memory.array(array.shape, array.dtype, strides)
+        memory = Memory(array.nbytes)
+        self.inside = memory.array(array.shape, array.dtype)
+        self.array = memory.array(array.shape, array.dtype)
         self.inside[...] = array
 
     def settle(self, box: Boxed) -> None:

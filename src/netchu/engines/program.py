@@ -19,6 +19,7 @@ Limits: the shapes are fixed; a view stays a view of one place.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import sys
@@ -32,6 +33,7 @@ from netchu.engines.base import Boxed
 from netchu.engines.blocks import Block, needed, scheduled
 from netchu.engines.places import HELD_BY_BOX, Home, Memory, Places
 from netchu.engines.recording import Call, Value, replaced
+from netchu.errors import EngineError
 
 REDUCTIONS = {np.sum: np.add, np.prod: np.multiply, np.max: np.maximum, np.min: np.minimum, np.any: np.logical_or,
               np.all: np.logical_and}  # fmt: skip
@@ -137,6 +139,11 @@ class Program:
             array = replaced(value.call.arguments, Value, self._array)
             shown = value.call.function(*array, **value.call.settings)
             array = shown[value.call.results.index(value)] if isinstance(shown, tuple) else shown
+            if array.size and not np.may_share_memory(array, self._array(value.viewed)):
+                raise EngineError(
+                    f"{value.call.function.__name__} gave a view when the step was recorded: expected one again, got a "
+                    f"copy of shape={array.shape}. Write compile(run_eagerly=True), and please tell us of it."
+                )
         elif id(value) in self.places.over:
             array = self.arrays[id(self.places.over[id(value)])].view(value.dtype)
         else:
@@ -202,7 +209,10 @@ def numbers_as_arrays(function: np.ufunc, arguments: Sequence[Any]) -> list[Any]
     others = [value.dtype for value in arguments if isinstance(value, (np.ndarray, np.generic))]
     if function is np.power or not others:
         return list(arguments)
-    return [
-        np.asarray(value, np.result_type(*others, value)) if type(value) in (int, float) else value
-        for value in arguments
-    ]
+
+    def as_array(number: float) -> Any:
+        with contextlib.suppress(OverflowError):  # 300 beside bytes: NumPy compares it all the same
+            return np.asarray(number, np.result_type(*others, number))
+        return number
+
+    return [as_array(value) if type(value) in (int, float) else value for value in arguments]

@@ -9,6 +9,7 @@ put back, and each call writes the new ones.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -34,6 +35,10 @@ def on_boxes(pure: Callable[..., Any], variables: Mapping[str, Boxed]) -> Callab
     return call
 
 
+class _Thread(threading.local):
+    carried: frozenset[int] | None = None  # ids of the boxes that the step being traced carries
+
+
 class TracingEngine(Engine):
     """An Engine whose `compile` traces; subclasses say with `compile_pure` what compiles.
 
@@ -44,7 +49,7 @@ class TracingEngine(Engine):
     library: str = ""
 
     def __init__(self) -> None:
-        self._carried: frozenset[int] | None = None  # ids of the boxes that the step being traced carries
+        self._thread = _Thread()
 
     def compile_pure(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """A function of dictionaries, tuples and lists of arrays, traced and compiled for each set of shapes."""
@@ -69,18 +74,18 @@ class TracingEngine(Engine):
     @contextmanager
     def _carrying(self, variables: Mapping[str, Boxed]) -> Iterator[None]:
         """While tracing, remember which boxes are carried; afterwards no box is left with a tracer in it."""
-        before, arrays = self._carried, {name: variable.array for name, variable in variables.items()}
-        self._carried = frozenset(map(id, variables.values()))
+        before, arrays = self._thread.carried, {name: variable.array for name, variable in variables.items()}
+        self._thread.carried = frozenset(map(id, variables.values()))
         try:
             yield
         finally:
-            self._carried = before
+            self._thread.carried = before
             for name, variable in variables.items():
                 variable.array = arrays[name]
 
     def holds(self, variable: Boxed) -> bool:
         """See `Engine.holds`."""
-        return self._carried is None or id(variable) in self._carried
+        return self._thread.carried is None or id(variable) in self._thread.carried
 
     def to_numpy(self, array: Array) -> np.ndarray:
         """See `Engine.to_numpy`."""

@@ -68,12 +68,9 @@ class Layer(Configurable):
     Attributes:
         built: whether the weights exist.
         freezes: how often `trainable` was set, of any layer.
-        changes: how often another public attribute of any layer was set after it was built: compiled steps hold the
-            old one.
     """
 
     freezes = 0
-    changes = 0
 
     def __init__(
         self,
@@ -101,11 +98,6 @@ class Layer(Configurable):
         self.built = False
         self._own_weights: list[Variable] = []
         self._added_losses: list[Tensor] = []
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
-        if self.__dict__.get("built") and not name.startswith("_") and name not in ("built", "trainable"):
-            Layer.changes += 1
 
     # --- what a subclass defines -------------------------------------------------------------------------------------
 

@@ -54,7 +54,7 @@ class Metric(Configurable):
 
     def reset_state(self) -> None:
         """Begin anew."""
-        for variable in self._state.values():
+        for variable in self.variables:
             variable.replace(to_array(np.zeros(variable.shape, dtype="float32")))
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:

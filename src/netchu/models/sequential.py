@@ -19,7 +19,7 @@ from netchu import checks, layers
 from netchu.errors import ShapeError, UsageError, choices
 from netchu.layers.base import BatchShape, Layer, unused_name
 from netchu.layers.core import InputLayer
-from netchu.registry import to_json
+from netchu.registry import Configurable, to_json
 from netchu.stepping import CompiledSteps
 from netchu.summary import summary_text
 from netchu.tape import Tensor, Variable
@@ -46,6 +46,7 @@ class Sequential(Trainer):
         self._layers: list[Layer] = []
         self._shapes: list[BatchShape] = []  # the model's input, then each layer's output, once they are known
         self.info: dict[str, Any] = {}
+        self._ran = False
         for layer in layers or ():
             self.add(layer)
 
@@ -90,6 +91,8 @@ class Sequential(Trainer):
         self.built = bool(self._layers) and len(self._shapes) == len(self._layers) + 1
         self.optimizer = None
         self._compiled_steps = CompiledSteps()
+        if self._ran:
+            Configurable.changes += 1  # a model around this one is to compile anew, too
 
     def _give_name(self, layer: Layer) -> None:
         taken = {known.name for known in self._layers}
@@ -123,6 +126,7 @@ class Sequential(Trainer):
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """Each layer on what the one before it gave."""
+        self._ran = True
         for layer in self._layers:
             x = layer(x, training=training)
         return x
