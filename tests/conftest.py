@@ -43,6 +43,7 @@ def _fresh_start(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("NETCHU_DATA_DIR", raising=False)
     monkeypatch.setenv("NETCHU_OFFLINE", "1")
     monkeypatch.setenv("NETCHU_COMPILATION_CACHE", "0")
+    monkeypatch.setenv("NETCHU_THREADS", "0")  # as many as there are, busy or not: equal runs are compared
     engines.set_engine("numpy")
     random.set_seed(0)
     yield

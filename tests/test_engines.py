@@ -358,3 +358,21 @@ def test_threads_can_be_chosen_from_outside() -> None:
         environment = {**os.environ, "NETCHU_THREADS": count, "PYTHONPATH": str(SOURCE)}
         done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
         assert done.stdout.strip() == count, done.stderr
+
+
+def test_training_takes_one_thread_on_a_busy_machine_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from netchu.cli.options import Common
+    from netchu.cli.tools import suit_threads
+
+    engine, fixed = engines.set_engine("numpy"), []
+    monkeypatch.setattr(type(engine), "threads", lambda self: 2)
+    monkeypatch.setattr(type(engine), "suited_threads", lambda self: 1)
+    monkeypatch.setattr(type(engine), "fix_threads", lambda self, count=None: fixed.append(count))
+    suit_threads(Common())  # NETCHU_THREADS is set
+    assert fixed == []
+    monkeypatch.delenv("NETCHU_THREADS")
+    suit_threads(Common())
+    assert fixed == [1]
+    assert "products use one thread" in capsys.readouterr().err
