@@ -360,19 +360,17 @@ def test_threads_can_be_chosen_from_outside() -> None:
         assert done.stdout.strip() == count, done.stderr
 
 
-def test_training_takes_one_thread_on_a_busy_machine_and_says_so(
+def test_training_says_when_one_thread_would_be_faster(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from netchu.cli.options import Common
-    from netchu.cli.tools import suit_threads
+    from netchu.cli.tools import say_if_busy
 
-    engine, fixed = engines.set_engine("numpy"), []
+    engine = engines.set_engine("numpy")
     monkeypatch.setattr(type(engine), "threads", lambda self: 2)
     monkeypatch.setattr(type(engine), "suited_threads", lambda self: 1)
-    monkeypatch.setattr(type(engine), "fix_threads", lambda self, count=None: fixed.append(count))
-    suit_threads(Common())  # NETCHU_THREADS is set
-    assert fixed == []
+    say_if_busy(Common())  # NETCHU_THREADS is set
+    assert capsys.readouterr().err == ""
     monkeypatch.delenv("NETCHU_THREADS")
-    suit_threads(Common())
-    assert fixed == [1]
-    assert "products use one thread" in capsys.readouterr().err
+    say_if_busy(Common())
+    assert "NETCHU_THREADS=1 would be faster now" in capsys.readouterr().err

@@ -73,7 +73,7 @@ sys.exit(main())
 def started(folder: Path, engine: str, kill_at: str = "") -> subprocess.Popen[bytes]:
     """A training in a folder: begun, or resumed where there is one."""
     arguments = ["train", "--resume", "run"] if (folder / "run" / "settings.json").exists() else TRAIN
-    environment = os.environ | {"PYTHONPATH": str(SOURCE), "NETCHU_OFFLINE": "1"}
+    environment = os.environ | {"PYTHONPATH": str(SOURCE), "NETCHU_OFFLINE": "1", "NETCHU_THREADS": "0"}  # equal runs
     if kill_at:
         environment["KILL_AT"] = kill_at
     return subprocess.Popen(

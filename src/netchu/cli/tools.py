@@ -51,14 +51,14 @@ class Figures:
         return f"accuracy {self.accuracy:.4f} ({sum(self.right.values()):,} of {self.n:,}), loss {self.loss:.4f}"
 
 
-def suit_threads(common: Common) -> None:
-    """Let products use one thread where other programs keep the processors busy, unless NETCHU_THREADS says how many.
+def say_if_busy(common: Common) -> None:
+    """A word of advice where other programs keep the processors busy and one thread would be faster now.
 
-    A run that is resumed goes on with the threads it was begun with.
+    It is not taken by itself: the number of threads is part of the last bits, and equal commands give equal files.
     """
-    if "NETCHU_THREADS" not in os.environ and engines.current().suited_threads() < engines.current().threads():
-        engines.current().fix_threads(1)
-        common.say("The processors are busy: products use one thread, which is faster now. NETCHU_THREADS chooses.")
+    engine = engines.current()
+    if "NETCHU_THREADS" not in os.environ and engine.suited_threads() < engine.threads():
+        common.say("The processors are busy with something else: NETCHU_THREADS=1 would be faster now.")
 
 
 def load_data(name_or_path: str | None, common: Common) -> Dataset:

@@ -3,8 +3,7 @@
 Without flags it is what the tutorial writes with Keras: 784-512-10, rmsprop, cross-entropy, 5 epochs, batches of 128.
 `--recipe` names something else to train, see `netchu.digits.recipes`; flags beside it change the recipe's numbers.
 Equal commands on one machine give equal files, byte for byte: the seed has a default, and the file holds no clock and
-no path.  (On a busy machine products take one thread, which is said and gives other last bits; NETCHU_THREADS chooses.)
-A run that is cut at any moment and resumed gives the same file as one that was left alone.
+no path.  A run that is cut at any moment and resumed gives the same file as one that was left alone.
 
 Limits: the recipes, and with --layers networks of Dense layers with relu; Python offers the rest.
 """
@@ -139,11 +138,11 @@ def run_job(job: Job, folder: RunFolder, common: Common) -> int:
     """The job, step by step; the exit code."""
     engine = replace(common, engine=job.engine).use_engine()
     from netchu.checkpoints import CheckpointFolder
-    from netchu.cli.tools import load_data, measure, suit_threads
+    from netchu.cli.tools import load_data, measure, say_if_busy
 
     # 1. Data and model.
     started = time.time()
-    suit_threads(common)
+    say_if_busy(common)
     recipe, began = recipe_of(job), timing.seconds()
     data = load_data(job.data, common)
     loaded = timing.seconds()
