@@ -360,6 +360,13 @@ def test_threads_can_be_chosen_from_outside() -> None:
         assert done.stdout.strip() == count, done.stderr
 
 
+@pytest.mark.parametrize("count", ["many", "-1", "1.5"])
+def test_threads_that_are_no_number_are_an_error(count: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NETCHU_THREADS", count)
+    with pytest.raises(UsageError, match=f"NETCHU_THREADS='{count}'"):
+        type(engines.set_engine("numpy"))()
+
+
 def test_training_says_when_one_thread_would_be_faster(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -260,15 +260,13 @@ def test_a_short_batch_compiles_once_more_and_nothing_else_does(long_chunks: Non
 def test_a_stop_asked_for_before_the_epoch_ends_it_after_one_batch() -> None:
     x, y = clusters(n=800)
     model = classifier()
-    model.fit(x, y, batch_size=1, verbose=0)
 
     def stop(epoch: int, logs: Any) -> None:
-        model.stop_training = True
+        model.stop_training = epoch == 1  # by then the chunks are long
 
+    model.fit(x, y, batch_size=1, epochs=3, verbose=0, callbacks=[LambdaCallback(on_epoch_begin=stop)])
     assert model.optimizer is not None
-    made = int(model.optimizer.iterations)
-    model.fit(x, y, batch_size=1, epochs=3, verbose=0, callbacks=[netchu.callbacks.LambdaCallback(on_epoch_begin=stop)])
-    assert int(model.optimizer.iterations) - made == 1
+    assert int(model.optimizer.iterations) == 801
 
 
 def test_a_step_is_taken_back_though_the_generator_writes_into_one_buffer() -> None:
@@ -298,20 +296,20 @@ def test_steps_that_cannot_be_made_again_are_taken_back_together() -> None:
     model.compile("sgd", loss, run_eagerly=True)
     with pytest.raises(TrainingError, match="not when the steps were made again"):
         model.fit(x, np.eye(3, dtype="float32")[y], batch_size=4, verbose=0)
-    assert all(np.isfinite(w).all() for w in model.get_weights())
+    assert model.optimizer is not None
+    assert int(model.optimizer.iterations) == 19  # the step whose first making was spoilt does not count
 
 
 def test_an_exception_leaves_no_nan_behind() -> None:
-    x, y = clusters(n=8)
-
     def batches() -> Iterator[Any]:
         for number in range(60):
             if number == 25:
                 raise OSError("the disk is gone")
-            yield np.full_like(x, 3e38 if number == 20 else 0.1), y
+            yield np.full((8, 2), 3e38 if number == 20 else 0.1, "float32"), np.zeros((8, 1), "float32")
 
-    model = classifier()
-    with pytest.raises((OSError, TrainingError)):
+    model = Sequential([Input((2,)), Dense(1, kernel_initializer="ones")])
+    model.compile("sgd", "mse")
+    with pytest.raises(OSError, match="the disk is gone"):
         model.fit(batches(), verbose=0)
     assert all(np.isfinite(w).all() for w in model.get_weights())
 

@@ -159,6 +159,7 @@ def test_where_chooses_the_bits_that_numpy_chooses(x: Any, y: Any) -> None:
     [
         pytest.param(lambda w: w + xp.matrix_transpose(w), id="itself turned round"),
         pytest.param(lambda w: xp.exp(w * 0.5) + w[0] - w[::-1], id="a row of itself, and its rows from behind"),
+        pytest.param(lambda w: (w - w[::-1]) * w, id="its rows from behind, then itself"),
         pytest.param(lambda w: (w - xp.sum(w, axis=1, keepdims=True)) * w, id="its sums"),
         pytest.param(lambda w: xp.where(w > 0.5, w * 2, -w), id="where"),
         pytest.param(lambda w: xp.reshape(xp.reshape(w + 1, (-1,)) * 2, w.shape) - w, id="in another shape"),
@@ -431,7 +432,7 @@ def test_own_functions_anywhere_count_as_ones_own() -> None:
     assert not is_netchus_own(model(rate=lambda: 0.1))
 
 
-# --- what reviewers found -------------------------------------------------------------------------------------------
+# --- layers in two places, kernels turned round, threads, copies ---------------------------------------------------
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
@@ -465,6 +466,39 @@ def test_kernels_that_come_turned_round() -> None:
 
     by_line, by_program = both_ways(model, x, y, epochs=4, batch_size=16)
     assert by_line == by_program
+
+
+def test_a_value_that_lies_in_another_order() -> None:
+    w = Variable(np.zeros((2, 3), dtype="float32"))
+    w.array = np.asfortranarray(np.arange(6, dtype="float32").reshape(2, 3))
+
+    def step() -> Any:
+        w.replace(w.array + 1)
+        return xp.reshape(xp.matrix_transpose(w.array - 1), (-1,)) + xp.reshape(xp.matrix_transpose(w.array), (-1,))
+
+    run, expected = compiled(step, w), np.arange(6, dtype="float32").reshape(2, 3)
+    for _ in range(3):
+        expected = expected + 1
+        assert run().tolist() == (2 * expected.T - 1).ravel().tolist()
+
+
+def test_another_thread_may_assign_while_a_step_is_recorded() -> None:
+    recording, assigned = threading.Event(), threading.Event()
+
+    def step(x: Any) -> Any:
+        recording.set()
+        assert assigned.wait(10)
+        return x * 2
+
+    run = compiled(step)
+    other = threading.Thread(target=run, args=(np.ones(2, dtype="float32"),))
+    other.start()
+    assert recording.wait(10)
+    try:
+        Variable([1.0]).assign([2.0])
+    finally:
+        assigned.set()
+        other.join()
 
 
 def test_models_in_threads_of_their_own() -> None:

@@ -70,7 +70,7 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self.steps, self._began, self._made = 1, 0.0, 0
+        self.steps, self._began = 1, 0.0
 
     def begin(self) -> None:
         """Start the clock."""

@@ -17,6 +17,7 @@ from netchu.engines.places import Home
 from netchu.engines.program import Program, Renewal
 from netchu.engines.recording import Recording, Traced, recorded
 from netchu.engines.tracing import TracingEngine
+from netchu.errors import UsageError
 
 Pair = tuple[int, int]
 
@@ -131,8 +132,11 @@ class NumpyEngine(TracingEngine):
         self.functions = {name: getattr(np, name) for name in (*STANDARD_FUNCTIONS, *DTYPES)}
         self.functions |= {f.__name__: recorded(f) for f in EXTRAS}
         self.functions |= {"sum": axis_by_axis(np.sum, np.squeeze), "where": where}
-        if os.environ.get("NETCHU_THREADS", "").isdigit():
-            self.fix_threads(int(os.environ["NETCHU_THREADS"]) or None)
+        if count := os.environ.get("NETCHU_THREADS"):
+            if not (count.isascii() and count.isdigit()):
+                expected = "a whole number, 0 for as many as there are"
+                raise UsageError("NETCHU_THREADS", expected=expected, got=f"NETCHU_THREADS={count!r:.60}")
+            self.fix_threads(int(count) or None)
         self._lock = threading.RLock()  # programs share the homes of Variables
         self._homes: dict[int, Home] = {}  # by the id of a Variable, as long as that lives
 
@@ -161,10 +165,8 @@ class NumpyEngine(TracingEngine):
     def compile(self, step: Callable[..., Any], variables: Mapping[str, Boxed]) -> Callable[..., Any]:
         """See `Engine.compile`: each set of shapes is recorded at its first run, and run as a program from then on."""
         programs: dict[Any, Callable[..., Any]] = {}
-        once = {
-            id(variable): (name, variable) for name, variable in variables.items()
-        }  # a layer may stand in two places
-        variables = dict(once.values())
+        # Each Variable once: a layer that stands in two places gives it two names.
+        variables = dict({id(variable): (name, variable) for name, variable in variables.items()}.values())
 
         def compiled(*arrays: Any) -> Any:
             form = tuple([None if array is None else (array.shape, array.dtype) for array in arrays])
