@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import json
 import os
 import signal
@@ -87,6 +88,28 @@ print("imported", *[name for name in wanted if name in sys.modules], file=sys.st
 def test_what_is_imported(arguments: str, may: set[str], folder: Path) -> None:
     done = subprocess.run([sys.executable, "-c", IMPORTED, *arguments.split()], **process_settings(folder))
     assert set(done.stderr.decode().splitlines()[-1].split()[1:]) <= may
+
+
+COLLECTS = """
+import atexit, gc, sys
+at_exit = lambda: print(gc.get_freeze_count() > 10_000, gc.isenabled(), file=sys.stderr)
+atexit.register(at_exit)
+from netchu.cli import main
+sys.exit(main())
+"""
+
+
+def test_garbage_is_collected_once_everything_is_imported(folder: Path) -> None:
+    """What was imported is frozen: Python looks through it no more, in the command and on its way out."""
+    done = subprocess.run([sys.executable, "-c", COLLECTS, "info"], **process_settings(folder), check=True)
+    assert done.stderr.decode().splitlines()[-1] == "True True"
+
+
+def test_a_command_called_from_a_program_leaves_its_garbage_collector_alone() -> None:
+    before = gc.get_freeze_count(), gc.isenabled()
+    assert main(["--version"]) == 0
+    assert main(["info", "--json"]) == 0
+    assert (gc.get_freeze_count(), gc.isenabled()) == before
 
 
 def test_version(run: Run) -> None:

@@ -8,6 +8,9 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,6 +20,7 @@ import numpy as np
 import pytest
 
 import netchu
+from cli_tools import process_settings
 from conftest import chosen
 from netchu import Sequential, engines, loop, random
 from netchu.callbacks import Callback, LambdaCallback, ModelCheckpoint, RunLog, TensorBoard
@@ -255,6 +259,30 @@ def test_a_short_batch_compiles_once_more_and_nothing_else_does(long_chunks: Non
     compiled.clear()
     model.fit(X, Y, batch_size=8, epochs=4, verbose=0, callbacks=[Rates(), ToldAt(7)])
     assert "/jax/core/compile/backend_compile_duration" not in compiled
+
+
+LEARNS_WITH_JAX = """
+import sys, numpy as np, netchu
+netchu.set_engine("jax")
+model = netchu.Sequential([netchu.layers.Input((300,)), netchu.layers.Dense(170)])
+model.compile(sys.argv[1], "mse")
+model.fit(np.ones((64, 300), "float32"), np.zeros((64, 170), "float32"), batch_size=8, verbose=0)
+"""
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam", "adamax", "adagrad"])
+def test_jax_copies_neither_weights_nor_slots_in_a_step(optimizer: str, tmp_path: Path) -> None:
+    """What XLA made of the loop: in its body nothing of the kernel's shape is copied."""
+    chosen("jax")
+    dump = {"XLA_FLAGS": f"--xla_dump_to={tmp_path} --xla_dump_hlo_as_text", "NETCHU_COMPILATION_CACHE": "0"}
+    command = [sys.executable, "-c", LEARNS_WITH_JAX, optimizer]
+    subprocess.run(command, **process_settings(tmp_path, dump), check=True, timeout=60)
+    (program,) = (path.read_text() for path in tmp_path.glob("*jit_loop*after_optimizations.txt"))
+    (body,) = {name for name in re.findall(r"body=%?([\w.\-]+)", program) if f"%{name} (" in program}
+    lines = program[program.index(f"%{body} (") :].partition("\n}")[0].splitlines()
+    of_the_kernel = [line for line in lines if "= f32[300,170]" in line]
+    assert any("fusion(" in line for line in of_the_kernel)
+    assert not [line for line in of_the_kernel if " copy(" in line]
 
 
 def test_a_stop_asked_for_before_the_epoch_ends_it_after_one_batch() -> None:

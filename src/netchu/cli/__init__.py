@@ -14,6 +14,7 @@ Nothing below this floor is imported before a command has read its flags: help a
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -43,8 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code; nothing is raised, whatever happens.
     """
     timing.start(whole_process=arguments is None)
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    return guarded(lambda: _run(given), debugging="--debug" in given)
+    if arguments is not None:
+        return guarded(lambda: _run(list(arguments)), debugging="--debug" in arguments)
+    given = sys.argv[1:]
+    gc.disable()  # imports leave a hundred thousand objects and no garbage; `Common.use_engine` turns it on again
+    code = guarded(lambda: _run(given), debugging="--debug" in given)
+    gc.freeze()  # else Python looks through all of them on its way out
+    return code
 
 
 def _run(arguments: list[str]) -> int:

@@ -4,6 +4,7 @@ and cyclopts spreads the fields over its help.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from dataclasses import dataclass
@@ -76,7 +77,11 @@ class Common:
             os.environ["NETCHU_ENGINE"] = self.engine  # read at the import below: a bad value there must not matter
         from netchu import engines
 
-        return (engines.current() if self.engine is None else engines.set_engine(self.engine)).name
+        engine = engines.current() if self.engine is None else engines.set_engine(self.engine)
+        if not gc.isenabled():  # see `netchu.cli.main`
+            gc.freeze()
+            gc.enable()
+        return engine.name
 
 
 DEFAULTS = Common()

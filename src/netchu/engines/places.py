@@ -120,15 +120,15 @@ class Places:
 
     def _wish(self, renewed: Sequence[tuple[Value, Value]]) -> None:
         """Which results would best be computed in the memory of a Variable: its new value, and what that is made of."""
-        self.wish: dict[int, Value] = {}
-        for old, new in renewed:
-            value = new.same_elements
-            while value.viewed is None and value.call is not None and id(value) not in self.wish:
-                self.wish[id(value)] = old
-                if not is_elementwise(value.call):
-                    break
+        news = [(old, new.same_elements) for old, new in renewed]
+        self.wish = {id(new): old for old, new in news if new.viewed is None and new.call is not None}
+        for old, value in news:
+            while value.viewed is None and value.call is not None and is_elementwise(value.call):
                 first = [v.same_elements for v in value.call.values if v.shape == value.shape]
                 value = next((v for v in first if v is not old and v.viewed is None and v.call is not None), old)
+                if id(value) in self.wish or value is old:
+                    break
+                self.wish[id(value)] = old
 
     def _assign(self, olds: dict[int, Value]) -> None:
         """Walk through the calls with the places that are free."""
