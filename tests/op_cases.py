@@ -352,6 +352,16 @@ for _fill in ("constant", "nearest", "reflect", "wrap"):
             also=f"{_sampled}, {_fill}",
         )
 
+# Places inside, between and outside, in other numbers than the image has.
+_PLACES = np.random.default_rng(7).uniform(-1.5, 5.5, (2, 3, 3, 6)).astype("float32")
+for _fill in ("constant", "nearest"):
+    case(
+        "sample",
+        lambda x, f=_fill: ops.image.sample(x, *_PLACES, fill_mode=f, fill_value=0.25),
+        Draw((3, 4, 5, 2)),
+        also=_fill,
+    )
+
 # --- cross-entropies -------------------------------------------------------------------------------------------------
 
 _LABELS = np.array([1, 0, 3])

@@ -38,6 +38,7 @@ def mutations() -> Iterator[tuple[str, int]]:
         if operation not in NOT_DIFFERENTIABLE:
             none = {
                 "affine_transform": {1},
+                "sample": {1, 2},
                 "where": {0},
                 "take": {1},
                 "sparse_crossentropy": {0},

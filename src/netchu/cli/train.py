@@ -80,7 +80,7 @@ def train(
     *,
     data: Data = None,
     recipe: Annotated[
-        str, flag("What to train: tutorial, quick (98 % in the least time) or convnet (99 % in the least).", "NAME")
+        str, flag("What to train: tutorial, quick (98 % soonest), convnet (99 % soonest), best (slowly).", "NAME")
     ] = TUTORIAL,
     layers: Annotated[
         str | None, flag("Widths of the hidden layers, separated by commas.", "WIDTHS", default="512")

@@ -25,8 +25,9 @@ import numpy as np
 
 from netchu import ops
 from netchu.batches import unpack_x_y_sample_weight
+from netchu.digits.distortion import RandomDistortion
 from netchu.errors import UsageError
-from netchu.layers import Conv2D, Dense, Flatten, Input, Layer
+from netchu.layers import Activation, BatchNormalization, Conv2D, Dense, Dropout, Flatten, Input, Layer
 from netchu.losses import CategoricalCrossentropy
 from netchu.models import Sequential
 from netchu.optimizers import Adam, Optimizer, RMSprop
@@ -42,13 +43,18 @@ class LearnsFromPixels(Sequential):
     """A network that takes pixels as bytes, 0 to 255, too: each step brings them to 0-1, as `scale_pixels` does.
 
     So images stay a quarter of the size until their batch comes.  Numbers that are no bytes are taken as they are.
+
+    Attributes:
+        distortion: what each image goes through before the network learns from it, or None; no part of a file.
     """
 
     scales_pixels = True
+    distortion: RandomDistortion | None = None
 
     def train_step(self, data: Any) -> Logs:
         """See `Sequential`."""
-        return super().train_step(_scaled(data))
+        x, *others = _scaled(data)
+        return super().train_step((x if self.distortion is None else self.distortion(x, training=True), *others))
 
     def test_step(self, data: Any) -> Logs:
         """See `Sequential`."""
@@ -77,6 +83,7 @@ class Recipe:
         epochs, epochs_on_sample: on MNIST, and on the 7,500 digits in the package.
         batch_size: images a step.
         label_smoothing: share of each target that is spread evenly over all classes.
+        distortion: makes what each image goes through in training; None for images as they are.
         accuracy, spread, seeds: on MNIST's test digits: mean and standard deviation over so many seeds.
         seconds: of the whole command on two cores of one machine, numpy engine; docs/recipes.md says which.
     """
@@ -93,6 +100,7 @@ class Recipe:
     spread: float
     seeds: int
     seconds: float
+    distortion: Callable[[], RandomDistortion] | None = None
 
     def __str__(self) -> str:
         """In a line: what it is, and what to expect."""
@@ -119,6 +127,8 @@ class Recipe:
         model = LearnsFromPixels([Input(shape), *layers, Dense(classes, activation="softmax")], name="sequential")
         smoothed = CategoricalCrossentropy(label_smoothing=self.label_smoothing)
         loss = smoothed if self.label_smoothing else "sparse_categorical_crossentropy"
+        if self.distortion is not None:
+            model.distortion = self.distortion()
         model.compile(optimizer, loss, metrics=["accuracy"])
         return model
 
@@ -127,17 +137,30 @@ class Recipe:
         return to_categorical(labels, classes) if self.label_smoothing else labels
 
 
-def in_one_cycle(learning_rate: float, steps: int) -> Adam:
-    """Adam whose rate rises in a straight line for a fifth of the steps, then falls to 0 along half a cosine.
-
-    Its averages are short, 1 / (1 - 0.8) and 1 / (1 - 0.95) steps, for there are few steps.
+def one_cycle(learning_rate: float, steps: int) -> CosineDecay:
+    """A rate that rises in a straight line for a fifth of the steps, then falls to 0 along half a cosine.
 
     References:
         Smith and Topin, "Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates" (2018).
     """
     rising = steps // 5
-    rate = CosineDecay(learning_rate / 25, steps - rising, warmup_target=learning_rate, warmup_steps=rising)
-    return Adam(rate, beta_1=0.8, beta_2=0.95)
+    return CosineDecay(learning_rate / 25, steps - rising, warmup_target=learning_rate, warmup_steps=rising)
+
+
+def in_one_cycle(learning_rate: float, steps: int) -> Adam:
+    """Adam with that rate, and averages over few steps, 1 / (1 - 0.8) and 1 / (1 - 0.95), for there are few."""
+    return Adam(one_cycle(learning_rate, steps), beta_1=0.8, beta_2=0.95)
+
+
+def in_one_cycle_averaged(learning_rate: float, steps: int) -> Adam:
+    """Adam with that rate; the weights become their average over the last 1 / (1 - 0.99) steps."""
+    return Adam(one_cycle(learning_rate, steps), use_ema=True, ema_momentum=0.99)
+
+
+def convolution(filters: int, window: int, strides: int = 1) -> list[Layer]:
+    """A convolution, normalized over the batch, then ReLU; the normalization's beta is its bias."""
+    normalized = BatchNormalization(momentum=0.95)
+    return [Conv2D(filters, window, strides=strides, use_bias=False), normalized, Activation("relu")]
 
 
 RECIPES = {
@@ -191,6 +214,29 @@ RECIPES = {
         spread=0.0005,
         seeds=10,
         seconds=6.0,
+    ),
+    "best": Recipe(
+        told="accuracy over everything: five convolutions that never see a digit twice",
+        layers=lambda: [
+            *convolution(16, 3),
+            *convolution(32, 3, strides=2),
+            *convolution(96, 3),
+            *convolution(96, 3),
+            *convolution(192, 3, strides=2),
+            Dropout(0.3),
+            Flatten(),
+        ],
+        optimizer=in_one_cycle_averaged,
+        learning_rate=0.004,
+        epochs=24,
+        epochs_on_sample=96,
+        batch_size=128,
+        label_smoothing=0.1,
+        distortion=lambda: RandomDistortion(rotation=0.035, shear=0.15, zoom=0.12, translation=0.05, bend=0.6),
+        accuracy=0.9965,
+        spread=0.0005,
+        seeds=3,
+        seconds=3600.0,
     ),
 }
 

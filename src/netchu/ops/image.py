@@ -1,12 +1,13 @@
-"""Operations over whole images, with the names of `keras.ops.image`: an affine map, sampled.
+"""Operations over whole images: seen through an affine map, as `keras.ops.image` has it, or read at any places.
 
     rotated = ops.image.affine_transform(images, transform, fill_mode="reflect")
+    bent = ops.image.sample(images, rows, columns)
 
 Images have the shape (batch, height, width, channels).  Each pixel of the output looks up a place of the input, between
 pixels in general, and takes the nearest pixel or a mean of the four around it; so the output is linear in the images.
 The numbers are those of TensorFlow's ImageProjectiveTransformV3, on which Keras rests.
 
-Limits: channels last; no gradient flows to the transform.
+Limits: channels last; no gradient flows to the transform or to the places.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import math
 
 from netchu.engines import Array, xp
 from netchu.errors import ShapeError, UsageError, choices
-from netchu.tape import Result, operation
+from netchu.tape import Derivative, Result, operation
 
 # --- beyond the edges: where along an axis of `n` pixels is read for coordinate `c` -----------------------------------
 
@@ -84,7 +85,7 @@ def check_sampling(where: str, interpolation: str, fill_mode: str) -> None:
             raise UsageError(f"{where}: {choices(kind, given, known)}")
 
 
-# --- the operation ----------------------------------------------------------------------------------------------------
+# --- the operations ---------------------------------------------------------------------------------------------------
 
 
 def _sources(transform: Array, height: int, width: int) -> tuple[Array, Array]:
@@ -130,15 +131,60 @@ def affine_transform(
             expected="images (batch, height, width, channels) and transform (batch, 8)",
             got=f"images.shape={tuple(images.shape)}, transform.shape={tuple(transform.shape)}",
         )
+    y, x = _sources(transform, *images.shape[1:3])
+    output, for_images = _read(images, y, x, interpolation, fill_mode, fill_value)
+    return output, (for_images, None)
+
+
+@operation
+def sample(
+    images: Array,
+    y: Array,
+    x: Array,
+    interpolation: str = "bilinear",
+    fill_mode: str = "constant",
+    fill_value: float = 0,
+) -> Result:
+    """Each image, read at places of its own.
+
+        output(i, j) = image(y(i, j), x(i, j))
+
+    Shapes: images (batch, height, width, channels); y, x (batch, rows, columns); output (batch, rows, columns,
+    channels).
+
+    Args:
+        images: of any range; whole numbers become float32 first.
+        y: float32, in pixels: 0 is the middle of the first row, height - 1 that of the last.
+        x: the same for columns.
+        interpolation, fill_mode, fill_value: see `affine_transform`.
+
+    Raises:
+        ShapeError: images without four axes, or places that are no (batch, rows, columns) of the same batch.
+        UsageError: an unknown interpolation or fill mode.
+    """
+    check_sampling("sample", interpolation, fill_mode)
+    if len(images.shape) != 4 or len(y.shape) != 3 or y.shape[0] != images.shape[0] or y.shape != x.shape:
+        raise ShapeError(
+            "sample",
+            expected="images (batch, height, width, channels), y and x (batch, rows, columns)",
+            got=f"images.shape={tuple(images.shape)}, y.shape={tuple(y.shape)}, x.shape={tuple(x.shape)}",
+        )
+    output, for_images = _read(images, y, x, interpolation, fill_mode, fill_value)
+    return output, (for_images, None, None)
+
+
+def _read(
+    images: Array, y: Array, x: Array, interpolation: str, fill_mode: str, fill_value: float
+) -> tuple[Array, Derivative]:
+    """The images at the places (batch, rows, columns), and the derivative for the images."""
     if images.dtype not in (xp.float32, xp.float64):
         images = xp.astype(images, xp.float32)
     batch, height, width, channels = images.shape
-    y, x = _sources(transform, height, width)
     y, x = FILL_MODES[fill_mode](y, height), FILL_MODES[fill_mode](x, width)
     pixels = xp.reshape(images, (-1, channels))
     first = xp.astype(xp.arange(batch), xp.int32)[:, None, None] * (height * width)  # of each image, among all pixels
-    output = xp.zeros_like(pixels)
-    read: list[tuple[Array, Array]] = []  # positions and weights, each (batch * height * width,); weight 0 outside
+    output: Array = 0.0
+    read: list[tuple[Array, Array]] = []  # positions and weights, each (batch * rows * columns,); weight 0 outside
     for row, column, weight in INTERPOLATIONS[interpolation](y, x):
         inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
         row, column = xp.clip(row, 0.0, height - 1.0), xp.clip(column, 0.0, width - 1.0)
@@ -156,4 +202,4 @@ def affine_transform(
         size = math.prod(images.shape)
         return xp.reshape(xp.scatter_add(size, xp.concat(places, axis=0), xp.concat(shares, axis=0)), images.shape)
 
-    return xp.reshape(output, tuple(images.shape)), (for_images, None)
+    return xp.reshape(output, (*y.shape, channels)), for_images
