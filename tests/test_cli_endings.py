@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,11 +106,16 @@ def test_garbage_is_collected_once_everything_is_imported(folder: Path) -> None:
     assert done.stderr.decode().splitlines()[-1] == "True True"
 
 
-def test_a_command_called_from_a_program_leaves_its_garbage_collector_alone() -> None:
-    before = gc.get_freeze_count(), gc.isenabled()
-    assert main(["--version"]) == 0
-    assert main(["info", "--json"]) == 0
-    assert (gc.get_freeze_count(), gc.isenabled()) == before
+@pytest.mark.parametrize("switch", [gc.enable, gc.disable])
+def test_a_command_called_from_a_program_leaves_its_garbage_collector_alone(switch: Callable[[], None]) -> None:
+    switch()
+    try:
+        before = gc.get_freeze_count(), gc.isenabled()
+        assert main(["--version"]) == 0
+        assert main(["info", "--json"]) == 0
+        assert (gc.get_freeze_count(), gc.isenabled()) == before
+    finally:
+        gc.enable()
 
 
 def test_version(run: Run) -> None:

@@ -1,7 +1,7 @@
-"""Slots never hold denormals, on which arithmetic is many times slower, and keeping them out changes no weight.
+"""Slots hold no denormals, on which arithmetic is many times slower; keeping them out changes no weight.
 
-`optimizers.away_from_denormals` ends each step.  XLA, on a CPU, takes a denormal for 0 in all it computes, so under JAX
-the guard has less to do; the tests hold on both engines.
+Each step begins with `optimizers.away_from_denormals`.  XLA, on a CPU, takes a denormal for 0 in all it
+computes, so under JAX the guard has less to do; the tests hold on both engines.
 """
 
 from __future__ import annotations

@@ -54,6 +54,25 @@ def test_the_image_moves_where_the_numbers_say(monkeypatch: pytest.MonkeyPatch) 
     assert np.argwhere(moved > 0.99).tolist() == [[7, 2]]
 
 
+def test_the_bend_is_a_weighted_sum_of_its_knots(engine: str) -> None:
+    """At each pixel all 6 x 6 knots, weighted along each axis, squares adding up to 1."""
+    twin, to_numpy = RandomDistortion(bend=0.8, seed=3), engines.current().to_numpy
+    twin.stream.uniform((2, 6, 1, 1))
+    knots = (2 * to_numpy(twin.stream.uniform((2, 2, 6, 6))) - 1) * 0.8 * math.sqrt(3)
+    y, x = map(to_numpy, RandomDistortion(bend=0.8, seed=3).draw_places(2, HEIGHT, WIDTH))
+
+    def weights(pixel: int, length: int) -> np.ndarray:
+        apart = np.array([(pixel + 0.5) / (length / 5) - knot for knot in range(6)])
+        normal = np.exp(-0.5 * (apart / 0.7) ** 2)
+        return normal / np.sqrt(np.sum(normal**2))
+
+    for row, column in ((0, 0), (4, 7), (HEIGHT - 1, 2)):
+        weight = np.outer(weights(row, HEIGHT), weights(column, WIDTH))
+        for i in range(2):
+            assert y[i, row, column] == pytest.approx(row + np.sum(weight * knots[i, 0]), abs=1e-5)
+            assert x[i, row, column] == pytest.approx(column + np.sum(weight * knots[i, 1]), abs=1e-5)
+
+
 def test_the_bend_has_its_standard_deviation_at_every_pixel_and_is_smooth() -> None:
     _, y, x = drawn(4000, bend=0.8)
     rows, columns = np.arange(HEIGHT)[:, None], np.arange(WIDTH)

@@ -40,7 +40,7 @@ def check_training_data(model: Any, arrays: dict[str, np.ndarray]) -> None:
     for name, a in arrays.items():
         check_finite(name, a)
     if "y" in arrays:
-        _check_targets(model, arrays["y"], model.output_shape)
+        _check_targets(model, arrays["y"], model.compute_output_shape((None, *x.shape[1:])))
     _hint_at_pixels(model, x)
 
 

@@ -14,11 +14,10 @@ Nothing below this floor is imported before a command has read its flags: help a
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Sequence
 
-from netchu.cli import timing
+from netchu.cli import garbage, timing
 from netchu.cli.outcome import guarded
 from netchu.cli.output import result
 
@@ -47,9 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is not None:
         return guarded(lambda: _run(list(arguments)), debugging="--debug" in arguments)
     given = sys.argv[1:]
-    gc.disable()  # imports leave a hundred thousand objects and no garbage; `Common.use_engine` turns it on again
+    garbage.hold_back()  # until `Common.use_engine`
     code = guarded(lambda: _run(given), debugging="--debug" in given)
-    gc.freeze()  # else Python looks through all of them on its way out
+    garbage.leave_all()
     return code
 
 

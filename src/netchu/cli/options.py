@@ -4,7 +4,6 @@ and cyclopts spreads the fields over its help.
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Annotated, TypeAlias
 
 from cyclopts import Parameter
 
+from netchu.cli import garbage
 from netchu.cli.output import message
 
 DEFAULT_MODEL = "./netchu-model.safetensors"
@@ -78,9 +78,7 @@ class Common:
         from netchu import engines
 
         engine = engines.current() if self.engine is None else engines.set_engine(self.engine)
-        if not gc.isenabled():  # see `netchu.cli.main`
-            gc.freeze()
-            gc.enable()
+        garbage.collect()
         return engine.name
 
 

@@ -1,7 +1,7 @@
 """Digits as other hands would have written them: turned, slanted, stretched, moved and bent, anew in each step.
 
     distort = RandomDistortion(rotation=0.035, shear=0.15, zoom=0.12, translation=0.05, bend=0.6)
-    distorted = distort(images)                                        # (batch, height, width, channels)
+    distorted = distort(images, training=True)                         # (batch, height, width, channels)
 
 All of it is one map of the plane and each image is read once: layer after layer, such as RandomRotation and RandomZoom,
 each take a mean of neighbouring pixels, and a stroke comes out blurred as no test image is.
@@ -69,7 +69,8 @@ class RandomDistortion(ShapeKeepingLayer):
         super().__init__(**settings)
         check_numbers("RandomDistortion", 0, 1, rotation=rotation, zoom=zoom, translation=translation)
         check_numbers("RandomDistortion", 0, shear=shear, bend=bend)
-        self.rotation, self.shear, self.zoom, self.translation, self.bend = rotation, shear, zoom, translation, bend
+        self.rotation, self.shear, self.zoom = float(rotation), float(shear), float(zoom)
+        self.translation, self.bend = float(translation), float(bend)
         self.seed = seed
         self.stream = Stream(seed)
 

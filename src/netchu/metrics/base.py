@@ -15,7 +15,7 @@ from netchu import losses, ops
 from netchu.engines import Array
 from netchu.errors import ShapeError
 from netchu.registry import Configurable, checked_name, snake_case
-from netchu.tape import Tensor, Variable
+from netchu.tape import Tensor, Variable, to_array
 
 
 class Metric(Configurable):
@@ -39,13 +39,13 @@ class Metric(Configurable):
         self.named_by_user = name is not None
         self.name = snake_case(type(self).__name__) if name is None else checked_name(type(self).__name__, name)
         self._state: dict[str, Variable] = {}
-        self._zeros: dict[str, Array] = {}  # what each began with, to which nobody writes
+        self._zeros: dict[tuple[int, ...], Array] = {}  # by shape: what it begins with, to which nobody writes
 
     def add_variable(self, name: str, shape: tuple[int, ...] = ()) -> Variable:
         """A float32 Variable of zeros that belongs to the metric."""
-        self._state[name] = Variable(np.zeros(shape, dtype="float32"), trainable=False, name=name)
-        self._zeros[name] = self._state[name].array
-        return self._state[name]
+        variable = Variable(np.zeros(shape, dtype="float32"), trainable=False, name=name)
+        self._state[name], self._zeros[shape] = variable, variable.array
+        return variable
 
     def build(self, y_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:
         """Make state that depends on the shapes of targets and predictions; called before the first update."""
@@ -57,8 +57,9 @@ class Metric(Configurable):
 
     def reset_state(self) -> None:
         """Begin anew."""
-        for name, variable in self._state.items():
-            variable.replace(self._zeros[name])
+        for variable in self.variables:
+            zeros = self._zeros.get(variable.shape)
+            variable.replace(to_array(np.zeros(variable.shape, dtype="float32")) if zeros is None else zeros)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take a batch into account."""

@@ -254,7 +254,8 @@ class Optimizer(Configurable):
         for g, w, slots in zip(self._clipped(gradients), self.weights, self.slots):
             if g is not None:
                 weight = w.array - w.array * (rate * self.weight_decay) if self._decays(w) else w.array
-                updated, new = self.update(weight, g, self._without_denormals(slots) | shared, rate, t)
+                own = self._without_denormals({name: slots[name] for name in self.slot_names})
+                updated, new = self.update(weight, g, own | shared, rate, t)
                 keep(w, updated)
                 for name, value in new.items():
                     keep(slots[name], value)
@@ -325,7 +326,10 @@ class Optimizer(Configurable):
         return not any(re.search(pattern, w.name) for pattern in patterns)
 
     def _without_denormals(self, slots: Mapping[str, Variable]) -> Slots:
-        """The slots' values at the beginning of a step, out of which then none becomes denormal."""
+        """The slots' values at the beginning of a step: large enough that none falls below 1.2e-38 within it.
+
+        (But for decay rates near 0: then one does, until the next step begins.)
+        """
         return {name: self._away(name, slot.array) for name, slot in slots.items()}
 
     def _away(self, name: str, value: Array) -> Array:
