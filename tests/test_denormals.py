@@ -144,6 +144,18 @@ def test_slots_with_a_fifth_of_denormals_are_healed_in_one_step(engine: str, nam
         assert_no_denormals(slot.numpy(), slot_name)
 
 
+def test_the_average_of_a_weight_that_became_0_is_0_and_not_denormal(engine: str) -> None:
+    optimizer, w = SGD(learning_rate=1.0, use_ema=True, ema_momentum=0.5), Variable(np.ones(8, dtype="float32"))
+    optimizer.apply_gradients([(Tensor(np.zeros(8, dtype="float32")), w)])
+    optimizer.apply_gradients([(Tensor(np.ones(8, dtype="float32")), w)])
+    average = optimizer.slots[0]["moving_average"]
+    assert average.numpy().tolist() == [0.5] * 8
+    for _ in range(150):
+        optimizer.apply_gradients([(Tensor(np.zeros(8, dtype="float32")), w)])
+        assert_no_denormals(average.numpy())
+    assert not average.numpy().any()
+
+
 @pytest.mark.parametrize("signed", [True, False])
 def test_the_guard_leaves_numbers_that_matter_alone(engine: str, signed: bool) -> None:
     values = np.array([1.0, 1e-3, 1e-12, 1e-20], dtype="float32")

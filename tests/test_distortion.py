@@ -89,6 +89,12 @@ def test_without_bounds_nothing_changes() -> None:
     assert np.array_equal(RandomDistortion()(image, training=True).numpy(), image)
 
 
+def test_what_lies_outside_repeats_the_edge() -> None:
+    """An image of one shade stays one, however it is moved."""
+    image = np.full((20, 7, 6, 1), 0.75, "float32")
+    assert RandomDistortion(**ALL)(image, training=True).numpy() == pytest.approx(image, abs=1e-6)
+
+
 def test_outside_training_images_stay_as_they_are() -> None:
     image = Tensor(np.random.default_rng(0).random((2, 7, 6, 1), dtype=np.float32))
     assert RandomDistortion(**ALL)(image) is image

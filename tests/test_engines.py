@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from conftest import chosen
 from helpers import ENGINE_RTOL, assert_close, assert_same_bits
 from netchu import engines, ops
 from netchu.engines.base import DTYPES, FUNCTIONS
@@ -99,6 +100,17 @@ def test_an_unknown_name_in_the_environment_is_an_error(monkeypatch: pytest.Monk
 def test_arrays_come_back_as_they_went(engine: str, value: Any) -> None:
     there = engines.current().asarray(value)
     assert_same_bits(engines.current().to_numpy(there).astype("float32"), np.asarray(value).astype("float32"))
+
+
+def test_jax_takes_a_copy_of_what_may_change_later() -> None:
+    """JAX keeps the very memory of an array that begins at a multiple of 64 bytes, if it is told that it may."""
+    chosen("jax")
+    memory = np.zeros(4096, dtype="uint8")
+    begin = -memory.ctypes.data % 64
+    values = memory[begin : begin + 2048].view("float32").reshape(16, 32)
+    there = engines.current().asarray(values)
+    values[...] = 1.0
+    assert not engines.current().to_numpy(there).any()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

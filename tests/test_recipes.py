@@ -147,6 +147,17 @@ def test_best_learns_from_distorted_images_and_is_asked_about_them_as_they_are(s
     assert seen == [(32, 28, 28)] * 3
 
 
+def test_best_ends_with_averaged_weights(small: Path) -> None:
+    recipe = recipes.get("best")
+    optimizer = recipe.optimizer(recipe.learning_rate, 3)
+    assert (optimizer.use_ema, optimizer.ema_momentum) == (True, 0.99)
+    model = recipe.model((28, 28), 4, optimizer)
+    data = np.load("small.npz")
+    model.fit(data["x_train"][..., None], recipe.targets(data["y_train"], 4), batch_size=32, epochs=1, verbose=0)
+    for weight, slots in zip(optimizer.weights, optimizer.slots):
+        assert np.array_equal(weight.numpy(), slots["moving_average"].numpy())
+
+
 def test_flags_beside_a_recipe_change_its_numbers(small: Path) -> None:
     plain = trained(small, "--recipe", "quick")
     assert plain == trained(small, "--recipe", "quick", "--learning-rate", "0.03")

@@ -250,11 +250,11 @@ class Optimizer(Configurable):
         def keep(variable: Variable, value: Array) -> None:
             variable.replace(value if due is None else xp.where(due, value, variable.array))
 
-        shared = self.update_shared(self._without_denormals(self.shared_slots), t)
+        shared = self.update_shared({name: v.array for name, v in self.shared_slots.items()}, t)
         for g, w, slots in zip(self._clipped(gradients), self.weights, self.slots):
             if g is not None:
                 weight = w.array - w.array * (rate * self.weight_decay) if self._decays(w) else w.array
-                own = self._without_denormals({name: slots[name] for name in self.slot_names})
+                own = {name: self._away_from_denormals(name, slots[name].array) for name in self.slot_names}
                 updated, new = self.update(weight, g, own | shared, rate, t)
                 keep(w, updated)
                 for name, value in new.items():
@@ -288,7 +288,7 @@ class Optimizer(Configurable):
         updates, every = self.iterations.array, self.ema_overwrite_frequency
         for w, slots in zip(self.weights, self.slots):
             stays = xp.astype(xp.not_equal(updates, 0), w.array.dtype) * self.ema_momentum
-            average = self._away(AVERAGE, stays * slots[AVERAGE].array + (1 - stays) * w.array)
+            average = self._away_from_denormals(AVERAGE, stays * slots[AVERAGE].array + (1 - stays) * w.array)
             slots[AVERAGE].replace(average)
             if every is not None:
                 w.replace(xp.where(xp.equal((updates + 1) % every, 0), average, w.array))
@@ -325,14 +325,8 @@ class Optimizer(Configurable):
             return False
         return not any(re.search(pattern, w.name) for pattern in patterns)
 
-    def _without_denormals(self, slots: Mapping[str, Variable]) -> Slots:
-        """The slots' values at the beginning of a step: large enough that none falls below 1.2e-38 within it.
-
-        (But for decay rates near 0: then one does, until the next step begins.)
-        """
-        return {name: self._away(name, slot.array) for name, slot in slots.items()}
-
-    def _away(self, name: str, value: Array) -> Array:
+    def _away_from_denormals(self, name: str, value: Array) -> Array:
+        """A slot's value, so large that it falls below 1.2e-38 within no step, but for decay rates near 0."""
         return away_from_denormals(value, signed=name not in self.positive_slots, negligible=self.negligible)
 
     def update(self, w: Array, g: Array, slots: Slots, learning_rate: Array, t: Array) -> tuple[Array, Slots]:
