@@ -4,7 +4,7 @@
     label = model.predict(netchu.datasets.scale_pixels(digit[None])).argmax()
 
 Reading order: `form` (what MNIST's form is, plain NumPy), `pictures` (reading files of strangers), `recipes` (networks
-that learn digits well, for `netchu train --recipe`).
+that learn digits well, for `netchu train --recipe`), `distortion` (digits as other hands would have written them).
 Importing this loads NumPy only; Pillow comes when the first picture is read.
 
 Limits: one digit a picture, on a fairly even ground; PNG and JPEG.
