@@ -326,7 +326,10 @@ class Optimizer(Configurable):
         return not any(re.search(pattern, w.name) for pattern in patterns)
 
     def _away_from_denormals(self, name: str, value: Array) -> Array:
-        """A slot's value, so large that it falls below 1.2e-38 within no step, but for decay rates near 0."""
+        """A slot's value at the beginning of a step, so large that it becomes denormal in none.
+
+        (Lion's, whose every sign counts, may; and those that decay to almost nothing in one step.  The next step heals it.)
+        """
         return away_from_denormals(value, signed=name not in self.positive_slots, negligible=self.negligible)
 
     def update(self, w: Array, g: Array, slots: Slots, learning_rate: Array, t: Array) -> tuple[Array, Slots]:

@@ -34,7 +34,7 @@ class Lion(Optimizer):
     """
 
     signed_slots = ("momentum",)
-    negligible = 2 * float(np.finfo("float32").smallest_normal)  # however small m is, its sign moves the weight
+    negligible = float(np.finfo("float32").smallest_normal)  # however small m is, its sign moves the weight
 
     def __init__(
         self, learning_rate: LearningRate = 0.001, beta_1: float = 0.9, beta_2: float = 0.99, **settings: Any
