@@ -328,7 +328,7 @@ class Optimizer(Configurable):
     def _away_from_denormals(self, name: str, value: Array) -> Array:
         """A slot's value at the beginning of a step, so large that it becomes denormal in none.
 
-        (Lion's, whose every sign counts, may; and those that decay to almost nothing in one step.  The next step heals it.)
+        (Lion's may, whose every sign counts, and one that decays to almost nothing: until the next step.)
         """
         return away_from_denormals(value, signed=name not in self.positive_slots, negligible=self.negligible)
 
