@@ -39,7 +39,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", required=True, help="folder with MNIST's four IDX files")
     parser.add_argument("--rows", type=rows, default=[row for row in ROWS if row not in LONG], help=",".join(ROWS))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--bars-only", action="store_true", help="leave out what no bar needs: a third of the time")
+    parser.add_argument("--bars-only", action="store_true", help="leave out what no bar needs")
     parser.add_argument("--json", help="file for every figure")
     parser.add_argument("--markdown", help="file for the tables, which are printed in any case")
     return parser.parse_args()

@@ -427,3 +427,15 @@ def test_every_name_gives_a_metric_that_says_what_is_better(name: str) -> None:
     counts = {"mean", "sum", "true_positives", "true_negatives", "false_positives", "false_negatives"}
     up = ("acc", "accuracy", "auc", "precision", "recall", "score", "cosine_similarity")
     assert metric.direction == (None if name in counts else "up" if name.endswith(up) else "down")
+
+
+def test_state_of_a_shape_given_as_a_list_begins_anew() -> None:
+    class Counts(metrics.Mean):
+        def __init__(self) -> None:
+            super().__init__("counts")
+            self.counts = self.add_variable("counts", [3])  # type: ignore[arg-type]
+
+    metric = Counts()
+    metric.counts.assign([1.0, 2.0, 3.0])
+    metric.reset_state()
+    assert metric.counts.numpy().tolist() == [0.0, 0.0, 0.0]

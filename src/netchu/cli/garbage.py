@@ -1,7 +1,7 @@
 """Python's garbage collector, kept out of the way while a command starts and ends.
 
 Imports leave a hundred thousand objects and no garbage.  Python would look through them several times while they are
-made, and again on its way out: a tenth of a second of a short command, twice that with JAX.
+made, and again on its way out: 0.05 s of a command, 0.2 s with JAX.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ class Recipe:
         layers: makes the layers before the last, which is a Dense with softmax and as many units as there are classes.
         optimizer: makes it from the (highest) learning rate and the number of steps of the whole training.
         learning_rate: the highest.
-        epochs, epochs_on_sample: on MNIST, and on the 7,500 digits in the package.
+        epochs, epochs_on_sample: on MNIST, and on the 8,004 digits to learn from in the package.
         batch_size: images a step.
         label_smoothing: share of each target that is spread evenly over all classes.
         distortion: makes what each image goes through in training; None for images as they are.
@@ -148,12 +148,12 @@ def one_cycle(learning_rate: float, steps: int) -> CosineDecay:
 
 
 def in_one_cycle(learning_rate: float, steps: int) -> Adam:
-    """Adam with that rate, and averages over few steps, 1 / (1 - 0.8) and 1 / (1 - 0.95), for there are few."""
+    """Adam at the rate of `one_cycle`, its averages over 1 / (1 - 0.8) and 1 / (1 - 0.95) steps, for there are few."""
     return Adam(one_cycle(learning_rate, steps), beta_1=0.8, beta_2=0.95)
 
 
 def in_one_cycle_averaged(learning_rate: float, steps: int) -> Adam:
-    """Adam with that rate; the weights become their average over the last 1 / (1 - 0.99) steps."""
+    """Adam at the rate of `one_cycle`; the weights become their average over the last 1 / (1 - 0.99) steps."""
     return Adam(one_cycle(learning_rate, steps), use_ema=True, ema_momentum=0.99)
 
 

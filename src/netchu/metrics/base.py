@@ -44,7 +44,7 @@ class Metric(Configurable):
     def add_variable(self, name: str, shape: tuple[int, ...] = ()) -> Variable:
         """A float32 Variable of zeros that belongs to the metric."""
         variable = Variable(np.zeros(shape, dtype="float32"), trainable=False, name=name)
-        self._state[name], self._zeros[shape] = variable, variable.array
+        self._state[name], self._zeros[variable.shape] = variable, variable.array
         return variable
 
     def build(self, y_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:
