@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from netchu.engines.base import DTYPES, STANDARD_FUNCTIONS, Array, Boxed, Engine
-from netchu.engines.numpy import add_patches, pad, patches, random_normal, random_uniform, scatter_add
+from netchu.engines.contract import DTYPES, STANDARD_FUNCTIONS, Array, Boxed, Engine
+from netchu.engines.numpy.functions import add_patches, pad, patches, random_normal, random_uniform, scatter_add
 
 SOURCE = Path(__file__).parents[1] / "src" / "netchu"
 

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from netchu import Sequential, layers, losses, metrics, optimizers
+from netchu.formats.safetensors import pack
 from netchu.layers import Dense, Input
 from netchu.optimizers import schedules
 from netchu.registry import to_json
-from netchu.saving import pack
 from random_architectures import LAYERS, ONE_CYCLE, SCHEDULES, random_model
 
 # --- a valid file, and how to forge one ------------------------------------------------------------------------------

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from netchu import Sequential, checks, engines, initializers, losses, optimizers
+from netchu import Sequential, engines, initializers, losses, optimizers
 from netchu.callbacks import LambdaCallback
 from netchu.errors import DataError, NetchuError, ShapeError, TrainingError, UsageError
 from netchu.layers import Activation, Dense, Flatten, Input, Rescaling
+from netchu.training import checks
 from small_nets import classifier, clusters, sha256_of
 
 X, Y = clusters(12)

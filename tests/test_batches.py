@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from netchu import Tensor
-from netchu.batches import (
+from netchu.errors import DataError, UsageError
+from netchu.training.batches import (
     ArrayBatches,
     IterableBatches,
     as_array,
@@ -18,7 +19,6 @@ from netchu.batches import (
     unpack_x_y_sample_weight,
     weights_for_classes,
 )
-from netchu.errors import DataError, UsageError
 
 SPLITS = [  # n, share, samples that stay: floor(n * (1 - share)), floating error included
     (5, 0.3, 3), (7, 0.5, 3), (10, 0.1, 9), (10, 0.9, 0), (11, 0.2, 8), (60000, 0.2, 48000), (3, 0.34, 1), (10, 0.7, 3),

@@ -9,8 +9,8 @@ import pytest
 
 from netchu import callbacks, optimizers
 from netchu.callbacks import Callback, History, LambdaCallback, TerminateOnNaN
+from netchu.callbacks.progress import ProgressLine
 from netchu.errors import TrainingError, UsageError
-from netchu.progress import ProgressLine
 from small_nets import classifier, clusters
 
 HOOKS = [name for name in dir(Callback) if name.startswith("on_")]

@@ -240,7 +240,7 @@ def test_full_disk_leaves_the_old_file(
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("netchu.saving.write_atomically", full)
+    monkeypatch.setattr("netchu.formats.safetensors.write_atomically", full)
     assert train_quickly("-q", "--seed", "1") == 1
     err = capsys.readouterr().err
     assert (

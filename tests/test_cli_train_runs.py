@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from cli_tools import MODEL, Run, no_traceback, process, process_settings, train_quickly, write_own_data
-from netchu.checkpoints import read
 from netchu.cli import main
+from netchu.formats.checkpoint import read
 from netchu.models import load_model
 
 posix = pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
@@ -45,7 +45,7 @@ def signalled(*given, **more):
     return function(*given, **more)
 
 setattr(place, name, signalled)
-importlib.import_module("netchu.loop").CHUNK_SECONDS = 0.0  # one step a chunk, so that calls can be counted
+importlib.import_module("netchu.training.loop").CHUNK_SECONDS = 0.0  # one step a chunk, so that calls can be counted
 from netchu.cli import main
 sys.exit(main())
 """
@@ -54,11 +54,11 @@ sys.exit(main())
 PLACES = {
     "in a step": ("netchu.callbacks", "RunLog", "on_train_batch_begin", 30),
     "after the last step of an epoch": ("netchu.callbacks", "RunLog", "on_train_batch_end", 27),
-    "between the last step and the end of an epoch": ("netchu.checks", "", "all_finite", 3),
+    "between the last step and the end of an epoch": ("netchu.training.checks", "", "all_finite", 3),
     "at the end of an epoch": ("netchu.callbacks", "RunLog", "on_epoch_end", 3),
     "at the end of the last epoch": ("netchu.callbacks", "RunLog", "on_epoch_end", 12),
-    "in a save": ("netchu.files", "", "_sync_folder", 9),
-    "at the beginning": ("netchu.training", "", "fingerprint", 1),
+    "in a save": ("netchu.system.disk", "", "_sync_folder", 9),
+    "at the beginning": ("netchu.training.trainer", "", "fingerprint", 1),
     "while data is loaded": ("netchu.datasets", "", "load", 1),
     "at the end": ("netchu.callbacks", "RunLog", "on_train_end", 1),
     "in the test": ("netchu.cli.tools", "", "measure", 1),

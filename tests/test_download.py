@@ -32,7 +32,7 @@ from netchu.datasets import cache, download, mnist
 from netchu.datasets.idx import encode_idx
 from netchu.datasets.mirrors import MNIST, DownloadFailedError, Limits, Registry, RemoteFile
 from netchu.errors import DataNotFoundError
-from netchu.files import temporary_name
+from netchu.system.disk import temporary_name
 
 FAST = Limits(first_byte=2.0, stall=0.4, total=6.0, slow_window=0.3, slow_rate=10_000.0, tries=2, pause=0.01)
 

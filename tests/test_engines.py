@@ -16,7 +16,7 @@ import pytest
 from conftest import chosen
 from helpers import ENGINE_RTOL, assert_close, assert_same_bits
 from netchu import engines, ops
-from netchu.engines.base import DTYPES, FUNCTIONS
+from netchu.engines.contract import DTYPES, FUNCTIONS
 from netchu.errors import EngineError, MissingExtraError, UsageError
 from netchu.layers import Dense, Dropout, Input
 from netchu.models import Sequential
@@ -358,7 +358,7 @@ def test_suited_threads_are_all_or_one(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = engines.set_engine("numpy")
     monkeypatch.setattr(type(engine), "threads", lambda self: 2)
     clock = iter([0.0, 1.0, 1.0, 1.4])  # two threads: 1 s; one: 0.4 s
-    monkeypatch.setattr("netchu.engines.numpy.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("netchu.engines.numpy.engine.time.perf_counter", lambda: next(clock))
     assert engine.suited_threads() == 1
     clock = iter([0.0, 0.6, 1.0, 1.4])
     assert engine.suited_threads() == 2

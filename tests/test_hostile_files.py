@@ -177,11 +177,11 @@ def test_path_that_cannot_be_is_an_error_of_ours(path: str) -> None:
 
 
 def test_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from netchu import saving
+    from netchu.formats import safetensors
 
     path = tmp_path / "model.safetensors"
     path.write_bytes(forged())
-    found = saving.read(path)
+    found = safetensors.read(path)
     for changed in (forged()[:-4], b"\0" * SIZE, forged() + b"\0"):
         path.write_bytes(changed)
         with pytest.raises(ModelFileError, match="stays as it is"):

@@ -20,10 +20,10 @@ import pytest
 import netchu
 from helpers import assert_same_bits
 from netchu import Sequential, optimizers
-from netchu.interop import keras_files
-from netchu.interop.archive import open_archive, write_archive
-from netchu.interop.read_hdf5 import find_arrays, read_array
-from netchu.interop.write_hdf5 import write_hdf5
+from netchu.formats.read_hdf5 import find_arrays, read_array
+from netchu.formats.write_hdf5 import write_hdf5
+from netchu.formats.zip_archive import open_archive, write_archive
+from netchu.interop import keras as keras_files
 from netchu.layers import Dense, Dropout, Input
 from netchu.models import load_model
 from small_nets import python_environment

@@ -145,7 +145,7 @@ def train(model: Any) -> None:
 
 def assert_same_state(ours: netchu.optimizers.Optimizer, theirs: Any) -> None:
     """Every number of Keras's optimizer, in its order, against the Variable that means the same in netchu's."""
-    paths = netchu.interop.keras_files.optimizer_paths(ours)
+    paths = netchu.interop.keras.optimizer_paths(ours)
     assert len(paths) == len(theirs.variables)
     for variable, other in zip(paths.values(), theirs.variables):
         assert_same_bits(variable.numpy(), other.numpy(), f"{variable.name} {other.name}")

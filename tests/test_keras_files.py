@@ -21,9 +21,9 @@ import netchu
 from helpers import STEP_ATOL, assert_close, assert_same_bits
 from netchu import Sequential, constraints, initializers, layers, losses, metrics, optimizers, regularizers
 from netchu.errors import DataNotFoundError, ModelFileError, UsageError
+from netchu.formats.read_hdf5 import UnreadableError, find_arrays, read_array
+from netchu.formats.write_hdf5 import write_hdf5
 from netchu.interop.keras_config import layer_from_keras
-from netchu.interop.read_hdf5 import UnreadableError, find_arrays, read_array
-from netchu.interop.write_hdf5 import write_hdf5
 from netchu.layers import Dense, Dropout, Input
 from netchu.models import load_model
 from netchu.optimizers import schedules

@@ -22,13 +22,14 @@ import pytest
 import netchu
 from cli_tools import process_settings
 from conftest import chosen
-from netchu import Sequential, engines, loop, random
+from netchu import Sequential, engines, random
 from netchu.callbacks import Callback, LambdaCallback, ModelCheckpoint, RunLog, TensorBoard
+from netchu.callbacks.progress import ProgressLine
 from netchu.errors import TrainingError
 from netchu.layers import Dense, Dropout, Input
-from netchu.loop import Pace
 from netchu.optimizers import SGD, RMSprop
-from netchu.progress import ProgressLine
+from netchu.training import loop
+from netchu.training.loop import Pace
 from small_nets import classifier, clusters, sha256_of
 
 X, Y = clusters(100)  # with batches of 8: twelve, and one of 4

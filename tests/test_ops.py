@@ -17,7 +17,7 @@ import pytest
 
 from helpers import ENGINE_RTOL, SOURCE, StrictEngine, assert_close, host
 from netchu import engines, ops, random, tape
-from netchu.engines.base import DTYPES, FUNCTIONS
+from netchu.engines.contract import DTYPES, FUNCTIONS
 from netchu.errors import EngineError, ShapeError, UsageError
 from netchu.layers import Dense, Dropout, Flatten, Input, Rescaling, Reshape
 from netchu.models import Sequential

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from netchu.callbacks import LambdaCallback
-from netchu.progress import ProgressLine, checked_verbose, clock, figures, step_time
+from netchu.callbacks.progress import ProgressLine, checked_verbose, clock, figures, step_time
 from small_nets import classifier, clusters, python_environment
 
 STEP = r"\d+(s|ms|us)/step"
@@ -193,7 +193,7 @@ def test_bar_is_coloured_unless_no_color(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("columns", [1, 10, 20, 40, 60, 80, 200])
 def test_line_fits_every_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netchu.progress.REDRAW_SECONDS", 0.0)
+    monkeypatch.setattr("netchu.callbacks.progress.REDRAW_SECONDS", 0.0)
     lines = on_a_terminal(monkeypatch, columns, verbose=1)
     states = [ANSI.sub("", state) for line in lines for state in line.split("\r")]
     assert len(states) > 6
@@ -201,7 +201,7 @@ def test_line_fits_every_terminal(columns: int, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_bar_fills_as_steps_are_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netchu.progress.REDRAW_SECONDS", 0.0)
+    monkeypatch.setattr("netchu.callbacks.progress.REDRAW_SECONDS", 0.0)
     monkeypatch.setenv("NO_COLOR", "1")
     states = [ANSI.sub("", s) for s in on_a_terminal(monkeypatch, 100)[0].split("\r") if s]
     assert [state.split()[0] for state in states] == ["1/6", "2/6", "3/6", "4/6", "5/6", "6/6", "6/6"]
@@ -214,7 +214,7 @@ def test_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_steps_that_are_not_known_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netchu.progress.REDRAW_SECONDS", 0.0)
+    monkeypatch.setattr("netchu.callbacks.progress.REDRAW_SECONDS", 0.0)
     monkeypatch.setenv("NO_COLOR", "1")
     x, y = clusters(20)
     stream = Terminal()

@@ -197,7 +197,7 @@ def test_a_resumed_run_gives_the_same_file(name: str, small: Path, monkeypatch: 
     whole = trained(small, "--recipe", name)
     (small / MODEL).unlink()
     from netchu.callbacks import RunLog
-    from netchu.interruption import Terminated
+    from netchu.system.signals import Terminated
 
     with monkeypatch.context() as patched:
 

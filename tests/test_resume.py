@@ -32,8 +32,8 @@ from netchu.callbacks import (
     SwapEMAWeights,
     TerminateOnNaN,
 )
-from netchu.checkpoints import CheckpointFolder
 from netchu.errors import CheckpointError, NetchuError, TrainingError, UsageError
+from netchu.formats.checkpoint import CheckpointFolder
 from netchu.layers import BatchNormalization, Dense, Dropout, Flatten, GaussianNoise, Input, RandomTranslation
 from netchu.optimizers import SGD
 from netchu.optimizers.schedules import CosineDecay
@@ -476,7 +476,7 @@ def test_batches_from_an_iterable_are_refused(tmp_path: Path) -> None:
 
 
 def test_another_version_is_said_once(cut: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netchu.engines.numpy.NumpyEngine.version", lambda self: "9.9")
+    monkeypatch.setattr("netchu.engines.numpy.engine.NumpyEngine.version", lambda self: "9.9")
     with pytest.warns(UserWarning, match=r"last bits may differ: version: \S+ then, 9.9 now") as said:
         start(BackupAndRestore(cut), EarlyStopping(patience=9))
     assert len(said) == 1

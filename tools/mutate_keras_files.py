@@ -19,8 +19,8 @@ from typing import Any
 
 import netchu
 from netchu.errors import ModelFileError
-from netchu.interop.archive import open_archive, write_archive
-from netchu.interop.keras_files import MEMBERS, WEIGHTS
+from netchu.formats.zip_archive import open_archive, write_archive
+from netchu.interop.keras import MEMBERS, WEIGHTS
 
 SEED_FILE = Path(__file__).parents[1] / "tests" / "data" / "by_keras.keras"
 VALUES: list[Any] = [

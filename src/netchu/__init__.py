@@ -76,7 +76,7 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("netchu.engines").current
     if name == "__version__":
         return importlib.import_module("importlib.metadata").version("netchu")
-    importlib.import_module("netchu.limits").refuse_keras_name("netchu", name)
+    importlib.import_module("netchu.left_to_keras").refuse_keras_name("netchu", name)
     raise AttributeError(f"module 'netchu' has no attribute {name!r}")
 
 

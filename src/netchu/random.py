@@ -16,7 +16,7 @@ import numpy as np
 
 from netchu import engines
 from netchu.engines import Array, Shape, xp
-from netchu.engines.numpy import generator
+from netchu.engines.numpy.functions import generator
 from netchu.errors import UsageError
 from netchu.tape import Variable
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from netchu import engines, random
-from netchu.batches import unpack_x_y_sample_weight
 from netchu.errors import DataError
+from netchu.training.batches import unpack_x_y_sample_weight
 
 __all__ = ["set_random_seed", "to_categorical", "unpack_x_y_sample_weight"]
 

@@ -26,7 +26,7 @@ from netchu.callbacks.backup import BackupAndRestore
 from netchu.callbacks.base import Callback, CallbackList, History, LambdaCallback, Logs, State
 from netchu.callbacks.learning_rate import LearningRateScheduler, ReduceLROnPlateau
 from netchu.callbacks.logs import CSVLogger, RunLog
-from netchu.callbacks.saving import ModelCheckpoint
+from netchu.callbacks.model_checkpoint import ModelCheckpoint
 from netchu.callbacks.stopping import EarlyStopping, TerminateOnNaN
 from netchu.callbacks.tensorboard import TensorBoard
 

@@ -15,8 +15,8 @@ class BackupAndRestore(Callback):
 
     What comes out is what an undisturbed run gives, to the last bit, on every engine: weights, optimizer, random
     layers, figures of the epoch, History and the state of each callback are restored, in the middle of an epoch too.
-    SIGTERM saves and ends the process with exit code 75.  The work is done by `netchu.resuming`; data and settings must
-    be the same, and the data must be arrays.
+    SIGTERM saves and ends the process with exit code 75.  The work is done by `netchu.training.resuming`; data
+    and settings must be the same, and the data must be arrays.
 
     Args:
         backup_dir: a folder of this run alone; made if it is missing.

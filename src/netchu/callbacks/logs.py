@@ -23,8 +23,8 @@ from netchu import engines, random
 from netchu.callbacks import appending
 from netchu.callbacks.base import Callback, Logs, State
 from netchu.errors import UsageError
-from netchu.files import temporary_name, write_atomically
 from netchu.registry import to_json
+from netchu.system.disk import temporary_name, write_atomically
 
 
 class CSVLogger(Callback):

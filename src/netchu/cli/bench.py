@@ -25,7 +25,7 @@ from netchu.cli.outcome import FAILURE, OK
 from netchu.cli.output import message, result, result_json
 from netchu.cli.runs import ending_by_signal
 from netchu.errors import MissingExtraError, UsageError, choices
-from netchu.interruption import Terminated
+from netchu.system.signals import Terminated
 
 SIDE, TIMES = 2048, 10  # of the big product
 MAIN_JOB_EPOCHS = 5

@@ -64,7 +64,7 @@ def library_version(engine: str) -> str | None:
 def data_state() -> dict[str, Any]:
     """The cache folder, and which source `netchu train` would take now."""
     from netchu.datasets.mirrors import MNIST
-    from netchu.files import cache_folder
+    from netchu.system.disk import cache_folder
 
     named = os.environ.get("NETCHU_DATA_DIR") or None
     offline = os.environ.get("NETCHU_OFFLINE", "").strip().lower() not in ("", "0", "false", "no")

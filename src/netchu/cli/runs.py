@@ -25,8 +25,8 @@ from typing import Any, TextIO
 from netchu.cli.output import silence_if_broken
 from netchu.cli.version import version
 from netchu.errors import CheckpointError, DataNotFoundError, NetchuError, UsageError
-from netchu.files import temporary_name, write_atomically
-from netchu.interruption import TERMINATING, raise_terminated
+from netchu.system.disk import temporary_name, write_atomically
+from netchu.system.signals import TERMINATING, raise_terminated
 
 SCHEMA = 1
 

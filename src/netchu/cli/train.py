@@ -30,8 +30,8 @@ from netchu.cli.output import message, result, result_json
 from netchu.cli.runs import LastingStream, RunFolder, absolute_if_path, ending_by_signal, new_run_folder
 from netchu.cli.version import version
 from netchu.errors import CheckpointError, NetchuError, UsageError
-from netchu.files import temporary_name
-from netchu.interruption import Terminated
+from netchu.system.disk import temporary_name
+from netchu.system.signals import Terminated
 
 if TYPE_CHECKING:
     from netchu.callbacks import History
@@ -137,8 +137,8 @@ def train(
 def run_job(job: Job, folder: RunFolder, common: Common) -> int:
     """The job, step by step; the exit code."""
     engine = replace(common, engine=job.engine).use_engine()
-    from netchu.checkpoints import CheckpointFolder
     from netchu.cli.tools import load_data, measure, say_if_busy
+    from netchu.formats.checkpoint import CheckpointFolder
 
     # 1. Data and model.
     started = time.time()
@@ -306,8 +306,8 @@ def make_model(job: Job, optimizer: Optimizer, data: Dataset) -> Sequential:
 def learn(model: Sequential, data: Dataset, epochs: int, job: Job, folder: RunFolder, common: Common) -> History:
     """Fit, with the progress on standard error, the log and the checkpoints in the run's folder."""
     from netchu.callbacks import BackupAndRestore, RunLog
+    from netchu.callbacks.progress import ProgressLine
     from netchu.cli.tools import as_pixels
-    from netchu.progress import ProgressLine
 
     progress = ProgressLine(0 if common.quiet else 1, stream=cast("TextIO", LastingStream(sys.stderr)))
     log = RunLog(folder.path, about={"data": {"name": data.name, "sha256": data.sha256}})

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from netchu.datasets.idx import parse_idx
 from netchu.datasets.mirrors import DownloadFailedError, Limits, Registry, RemoteFile
-from netchu.files import cache_folder, temporary_name, write_atomically
+from netchu.system.disk import cache_folder, temporary_name, write_atomically
 
 _log = logging.getLogger("netchu")
 _Arrays = dict[str, NDArray[Any]]

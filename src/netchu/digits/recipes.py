@@ -24,7 +24,6 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from netchu import ops
-from netchu.batches import unpack_x_y_sample_weight
 from netchu.digits.distortion import RandomDistortion
 from netchu.errors import UsageError
 from netchu.layers import Activation, BatchNormalization, Conv2D, Dense, Dropout, Flatten, Input, Layer
@@ -32,8 +31,9 @@ from netchu.losses import CategoricalCrossentropy
 from netchu.models import Sequential
 from netchu.optimizers import Adam, Optimizer, RMSprop
 from netchu.optimizers.schedules import CosineDecay
-from netchu.stepping import Logs
 from netchu.tape import Tensor
+from netchu.training.batches import unpack_x_y_sample_weight
+from netchu.training.step import Logs
 from netchu.utils import to_categorical
 
 MakeOptimizer: TypeAlias = Callable[[float, int], Optimizer]

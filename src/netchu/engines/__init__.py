@@ -17,7 +17,7 @@ import os
 from types import SimpleNamespace
 from typing import Any
 
-from netchu.engines.base import DTYPES, FUNCTIONS, Array, Engine, Loop, Shape
+from netchu.engines.contract import DTYPES, FUNCTIONS, Array, Engine, Loop, Shape
 from netchu.errors import EngineError, MissingExtraError, UsageError, choices
 
 __all__ = ["Array", "Engine", "Loop", "Shape", "current", "engine_names", "register", "set_engine", "xp"]

@@ -18,8 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from netchu.engines.base import DTYPES, STANDARD_FUNCTIONS, Array, Boxed, Loop, Shape
-from netchu.engines.compiled_programs import program_folder
+from netchu.engines.contract import DTYPES, STANDARD_FUNCTIONS, Array, Boxed, Loop, Shape
+from netchu.engines.jax_cache import program_folder
 from netchu.engines.tracing import TracingEngine, on_boxes
 
 Pair = tuple[int, int]

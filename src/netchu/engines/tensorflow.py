@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from netchu.engines.base import DTYPES, Array, Shape, axis_by_axis
+from netchu.engines.contract import DTYPES, Array, Shape, axis_by_axis
 from netchu.engines.tracing import TracingEngine
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from netchu.engines.base import Array, Boxed, Engine
+from netchu.engines.contract import Array, Boxed, Engine
 from netchu.errors import EngineError
 
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from netchu import constraints, initializers, layers, losses, metrics, optimizers, regularizers
-from netchu.engines.base import DTYPES
+from netchu.engines.contract import DTYPES
 from netchu.errors import UsageError
 from netchu.layers.base import Layer
 from netchu.models import Sequential

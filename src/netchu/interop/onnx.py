@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netchu.errors import MissingExtraError, ModelFileError, UsageError
-from netchu.files import write_atomically
 from netchu.interop.onnx_graph import Graph
 from netchu.interop.onnx_layers import add_model
 from netchu.layers.base import BatchShape
 from netchu.models import Sequential
+from netchu.system.disk import write_atomically
 
 if TYPE_CHECKING:
     from onnx import ModelProto

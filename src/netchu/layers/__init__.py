@@ -24,7 +24,7 @@ from netchu.layers.regularization import (
     SpatialDropout2D,
 )
 from netchu.layers.shaping import Flatten, Permute, Rescaling, Reshape, ZeroPadding2D
-from netchu.limits import refuse_keras_name
+from netchu.left_to_keras import refuse_keras_name
 from netchu.registry import Registry
 
 __all__ = [

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from netchu import constraints, initializers, ops, regularizers
-from netchu.engines.base import DTYPES
+from netchu.engines.contract import DTYPES
 from netchu.errors import ShapeError, UsageError
 from netchu.random import Stream
 from netchu.registry import Configurable, checked_name, snake_case

@@ -8,7 +8,7 @@ Reading order: `sequential.py` (what a model is), `files.py` (how it is saved an
 
 from typing import Any
 
-from netchu.limits import refuse_keras_name
+from netchu.left_to_keras import refuse_keras_name
 from netchu.models.files import load_model
 from netchu.models.sequential import Sequential
 

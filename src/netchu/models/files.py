@@ -1,7 +1,7 @@
 """Saving and loading models: what goes into a file, what a file may ask for, and which module knows which ending.
 
-netchu's own format is specified in docs/file-format.md and read and written by `netchu.saving`; the files of other
-programs belong to `netchu.interop`, on a floor above, whose modules are loaded when they are asked for.
+netchu's own format is specified in docs/file-format.md and read and written by `netchu.formats.safetensors`; the files
+of other programs belong to `netchu.interop`, on a floor above, whose modules are loaded when they are asked for.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
-from netchu import activations, engines, layers, losses, metrics, optimizers, random, saving
+from netchu import activations, engines, layers, losses, metrics, optimizers, random
 from netchu.errors import ModelFileError, NetchuError, UsageError, choices, printable
+from netchu.formats import safetensors
 from netchu.layers.base import shapes_only
 from netchu.models.sequential import Sequential
 from netchu.registry import Configurable, to_json
@@ -25,7 +26,7 @@ EXPORTERS = {"onnx": "netchu.interop.onnx"}
 
 def keras_files() -> Any:
     """The module that reads and writes `.keras` and `.weights.h5`."""
-    return importlib.import_module("netchu.interop.keras_files")
+    return importlib.import_module("netchu.interop.keras")
 
 
 def exporter(format: str) -> Any:
@@ -59,7 +60,7 @@ def save_model(model: Sequential, filepath: str | PathLike[str]) -> None:
         "seed": random.seed(),
     }
     arrays = {name: variable.numpy() for name, variable in model.named_weights().items()}
-    saving.write(filepath, config, {**about, **model.info}, arrays)
+    safetensors.write(filepath, config, {**about, **model.info}, arrays)
 
 
 def compile_config(model: Sequential) -> dict[str, Any] | None:
@@ -193,10 +194,10 @@ def load_model(
     if str(filepath).endswith(".keras"):
         read: Sequential = keras_files().load_model(filepath, custom_objects, compile)
         return read
-    file = saving.read(filepath)
+    file = safetensors.read(filepath)
     model = empty_model(file.config.get("model"), custom_objects, file.path)
     variables = model.named_weights()
-    expected = {name: saving.TensorSpec(v.dtype, v.shape) for name, v in variables.items()}
+    expected = {name: safetensors.TensorSpec(v.dtype, v.shape) for name, v in variables.items()}
     wrong = [
         f"{name[:60]!r}: expected {expected.get(name, 'nothing')}, got {file.specs.get(name, 'nothing')}"
         for name in sorted({*expected, *file.specs})
@@ -213,7 +214,7 @@ def load_model(
     return model
 
 
-def _compile_as_saved(model: Sequential, file: saving.ModelFile) -> None:
+def _compile_as_saved(model: Sequential, file: safetensors.ModelFile) -> None:
     try:
         settings = file.config["compile"]
         _check_limits("load_model", {"compile": settings})

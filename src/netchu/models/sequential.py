@@ -15,15 +15,16 @@ from os import PathLike
 from types import SimpleNamespace
 from typing import Any
 
-from netchu import checks, layers
+from netchu import layers
 from netchu.errors import ShapeError, UsageError, choices
 from netchu.layers.base import BatchShape, Layer, unused_name
 from netchu.layers.core import InputLayer
+from netchu.models.summary import summary_text
 from netchu.registry import Configurable, to_json
-from netchu.stepping import CompiledSteps
-from netchu.summary import summary_text
 from netchu.tape import Tensor, Variable
-from netchu.training import Trainer
+from netchu.training import checks
+from netchu.training.step import CompiledSteps
+from netchu.training.trainer import Trainer
 
 
 class Sequential(Trainer):
@@ -242,13 +243,13 @@ class Sequential(Trainer):
         files.save_model(self, filepath)
 
     def save_weights(self, filepath: str | PathLike[str]) -> None:
-        """Write the weights to a `.weights.h5` file; see `netchu.interop.keras_files.save_weights`."""
+        """Write the weights to a `.weights.h5` file; see `netchu.interop.keras.save_weights`."""
         from netchu.models import files
 
         files.keras_files().save_weights(self, filepath)
 
     def load_weights(self, filepath: str | PathLike[str]) -> None:
-        """Read weights from a `.weights.h5` file; see `netchu.interop.keras_files.load_weights`."""
+        """Read weights from a `.weights.h5` file; see `netchu.interop.keras.load_weights`."""
         from netchu.models import files
 
         files.keras_files().load_weights(self, filepath)

@@ -16,7 +16,7 @@ import os
 import platform
 from pathlib import Path
 
-from netchu.files import cache_folder
+from netchu.system.disk import cache_folder
 
 SWITCH = "NETCHU_COMPILATION_CACHE"
 MOST_BYTES = 256 << 20

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from netchu.engines.recording import Call, Value
+from netchu.engines.numpy.recording import Call, Value
 
 BLOCK = 48 * 1024
 """Elements of each array in a block of rows: three arrays of it (600 KB in float32) fit a core's second-level cache.

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from netchu.engines import compiled_programs
-from netchu.engines.compiled_programs import SWITCH, cut_back, processor, program_folder
+from netchu.engines import jax_cache
+from netchu.engines.jax_cache import SWITCH, cut_back, processor, program_folder
 from small_nets import python_environment
 
 PROGRAM = """
@@ -83,7 +83,7 @@ def test_the_users_own_choice_stands(cache: Path, tmp_path: Path) -> None:
 
 def test_another_processor_has_another_folder(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = program_folder("jax-1")
-    monkeypatch.setattr(compiled_programs, "processor", lambda: processor() + " amx")
+    monkeypatch.setattr(jax_cache, "processor", lambda: processor() + " amx")
     assert program_folder("jax-1") not in (here, None)
 
 

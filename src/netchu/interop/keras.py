@@ -29,16 +29,16 @@ import numpy as np
 
 from netchu import losses, metrics, optimizers
 from netchu.errors import ModelFileError, UsageError, printable
-from netchu.files import write_atomically
-from netchu.interop.archive import open_archive, write_archive
+from netchu.formats.read_hdf5 import ArrayPlace, UnreadableError, find_arrays, read_array
+from netchu.formats.safetensors import MAX_FILE_BYTES, read_bytes, strict_json
+from netchu.formats.write_hdf5 import write_hdf5
+from netchu.formats.zip_archive import open_archive, write_archive
 from netchu.interop.keras_config import layer_from_keras, layer_to_keras, object_from_keras, object_to_keras
-from netchu.interop.read_hdf5 import ArrayPlace, UnreadableError, find_arrays, read_array
-from netchu.interop.write_hdf5 import write_hdf5
 from netchu.layers.base import unused_name
 from netchu.models import Sequential
 from netchu.models.files import MAX_LAYERS, MAX_METRICS, UNFIT, compile_config, count_layers, empty_model
 from netchu.registry import snake_case, to_json
-from netchu.saving import MAX_FILE_BYTES, read_bytes, strict_json
+from netchu.system.disk import write_atomically
 from netchu.tape import Variable
 
 __all__ = ["load_model", "load_weights", "save_model", "save_weights"]

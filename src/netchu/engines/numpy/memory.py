@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from netchu.engines.base import Boxed
-from netchu.engines.blocks import Block, is_elementwise
-from netchu.engines.recording import Call, Value
+from netchu.engines.contract import Boxed
+from netchu.engines.numpy.recording import Call, Value
+from netchu.engines.numpy.schedule import Block, is_elementwise
 
 
 class Memory:

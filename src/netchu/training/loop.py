@@ -12,12 +12,12 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from netchu import checks
-from netchu.batches import Batches, Take, again_and_again
 from netchu.callbacks import CallbackList, History, TerminateOnNaN
-from netchu.interruption import Interruption, Terminated
-from netchu.resuming import Keeper, Position
-from netchu.stepping import Logs, Stepping
+from netchu.system.signals import Interruption, Terminated
+from netchu.training import checks
+from netchu.training.batches import Batches, Take, again_and_again
+from netchu.training.resuming import Keeper, Position
+from netchu.training.step import Logs, Stepping
 
 OUT_OF_DATA = (
     "The data gave no batch in epoch {epoch}: expected an iterable that can be gone through again for each epoch, or "

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from netchu.files import write_atomically
+from netchu.system.disk import write_atomically
 from small_nets import classifier, python_environment
 
 OLD, NEW = b"old " * 1000, b"new " * 3000
@@ -22,7 +22,7 @@ OLD, NEW = b"old " * 1000, b"new " * 3000
 # Writes file A, then B, then A ... until it is killed.
 WRITER = """
 import sys
-from netchu.files import write_atomically
+from netchu.system.disk import write_atomically
 path = sys.argv[1]
 contents = [bytes([65 + i]) * 400_000 for i in range(2)]
 write_atomically(path, contents[0])

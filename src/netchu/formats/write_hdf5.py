@@ -18,7 +18,7 @@ from typing import TypeAlias, Union
 import numpy as np
 
 from netchu.errors import UsageError
-from netchu.interop.read_hdf5 import DATASPACE, DATATYPE, DATATYPES, LAYOUT, NOWHERE, SIGNATURE, SYMBOL_TABLE
+from netchu.formats.read_hdf5 import DATASPACE, DATATYPE, DATATYPES, LAYOUT, NOWHERE, SIGNATURE, SYMBOL_TABLE
 
 __all__ = ["Tree", "write_hdf5"]
 

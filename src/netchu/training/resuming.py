@@ -22,14 +22,15 @@ from typing import Any
 
 import numpy as np
 
-from netchu import checks, engines, random
-from netchu.batches import ArrayBatches, Batches
+from netchu import engines, random
 from netchu.callbacks import BackupAndRestore, Callback, CallbackList
 from netchu.callbacks.base import State
-from netchu.checkpoints import Checkpoint, CheckpointFolder
 from netchu.errors import CheckpointError, TrainingError, UsageError
+from netchu.formats.checkpoint import Checkpoint, CheckpointFolder
 from netchu.registry import to_json
-from netchu.stepping import Logs
+from netchu.training import checks
+from netchu.training.batches import ArrayBatches, Batches
+from netchu.training.step import Logs
 
 
 @dataclass(frozen=True)

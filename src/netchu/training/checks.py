@@ -14,13 +14,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from netchu import engines
-from netchu.batches import Batch, Chunk, Rows, check_lengths
 from netchu.engines import Array
 from netchu.errors import DataError, ShapeError, TrainingError, UsageError
 from netchu.layers import Dense, Layer, Rescaling
 from netchu.losses import CategoricalCrossentropy, SparseCategoricalCrossentropy
 from netchu.ops.crossentropy import check_labels
 from netchu.tape import Tensor, Variable
+from netchu.training.batches import Batch, Chunk, Rows, check_lengths
 
 
 def check_training_data(model: Any, arrays: dict[str, np.ndarray]) -> None:

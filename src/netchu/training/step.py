@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 
 from netchu import engines, losses, optimizers
-from netchu.batches import Batch, Chunk, Rows, unpack_x_y_sample_weight
-from netchu.compiled_metrics import CompiledMetrics
 from netchu.errors import UsageError
 from netchu.layers.base import Layer, unused_name
 from netchu.metrics import Metric
 from netchu.registry import Configurable
 from netchu.tape import GradientTape, Tensor, Variable, to_array, unwrap, wrap
+from netchu.training.batches import Batch, Chunk, Rows, unpack_x_y_sample_weight
+from netchu.training.measures import CompiledMetrics
 
 Logs = dict[str, Any]
 

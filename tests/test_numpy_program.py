@@ -14,11 +14,11 @@ import pytest
 import netchu
 from netchu import Sequential, Variable, engines, layers, ops
 from netchu.engines import xp
-from netchu.engines.blocks import BLOCK
-from netchu.engines.program import Program
+from netchu.engines.numpy.program import Program
+from netchu.engines.numpy.schedule import BLOCK
 from netchu.errors import EngineError, UsageError
-from netchu.stepping import Stepping, is_netchus_own
 from netchu.tape import wrap
+from netchu.training.step import Stepping, is_netchus_own
 from random_training import Training
 from small_nets import classifier, clusters, sha256_of
 

@@ -11,8 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from netchu import checks
-from netchu.batches import (
+from netchu.callbacks import BackupAndRestore, Callback, CallbackList, History
+from netchu.callbacks.averaging import EndWithAverages
+from netchu.callbacks.progress import ProgressLine, checked_verbose
+from netchu.errors import DataError, UsageError
+from netchu.random import next_stream
+from netchu.training import checks
+from netchu.training.batches import (
     ArrayBatches,
     Batch,
     Batches,
@@ -23,14 +28,9 @@ from netchu.batches import (
     unpack_x_y_sample_weight,
     weights_for_classes,
 )
-from netchu.callbacks import BackupAndRestore, Callback, CallbackList, History
-from netchu.callbacks.averaging import EndWithAverages
-from netchu.errors import DataError, UsageError
-from netchu.loop import Run, alphabetical, run_epochs
-from netchu.progress import ProgressLine, checked_verbose
-from netchu.random import next_stream
-from netchu.resuming import Keeper, fingerprint
-from netchu.stepping import Logs, Stepping
+from netchu.training.loop import Run, alphabetical, run_epochs
+from netchu.training.resuming import Keeper, fingerprint
+from netchu.training.step import Logs, Stepping
 
 
 class Trainer(Stepping):

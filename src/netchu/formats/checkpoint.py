@@ -32,8 +32,8 @@ from typing import Any
 import numpy as np
 
 from netchu.errors import CheckpointError, NetchuError
-from netchu.files import temporary_name, write_atomically
-from netchu.saving import header_length, pack, read_bytes, read_header, strict_json, unpack
+from netchu.formats.safetensors import header_length, pack, read_bytes, read_header, strict_json, unpack
+from netchu.system.disk import temporary_name, write_atomically
 
 FORMAT = 1
 MAX_HEADER_BYTES = 1 << 26

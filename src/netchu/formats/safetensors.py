@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from netchu.errors import DataNotFoundError, ModelFileError, UsageError
-from netchu.files import write_atomically
+from netchu.system.disk import write_atomically
 
 FORMAT = 1
 MAX_FILE_BYTES = 1 << 30

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from netchu import interruption
 from netchu.callbacks import BackupAndRestore, LambdaCallback
-from netchu.interruption import Interruption, Terminated
+from netchu.system import signals
+from netchu.system.signals import Interruption, Terminated
 from small_nets import classifier, clusters, python_environment
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
@@ -47,8 +47,8 @@ print("restored", signal.getsignal(signal.SIGINT) is signal.default_int_handler,
 
 @pytest.fixture(autouse=True)
 def _no_interruption_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(interruption, "_last_interruption", float("-inf"))
-    monkeypatch.setattr(interruption, "_interrupted_before", False)
+    monkeypatch.setattr(signals, "_last_interruption", float("-inf"))
+    monkeypatch.setattr(signals, "_interrupted_before", False)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -155,7 +155,7 @@ def test_ctrl_c_during_validation_ends_after_the_epoch() -> None:
 def test_second_while_the_batch_still_runs_raises_however_late(monkeypatch: pytest.MonkeyPatch) -> None:
     def two_slow_ones() -> None:
         ctrl_c()
-        monkeypatch.setattr(interruption, "_last_interruption", time.monotonic() - 60)
+        monkeypatch.setattr(signals, "_last_interruption", time.monotonic() - 60)
         ctrl_c()
 
     with pytest.raises(KeyboardInterrupt):
@@ -165,20 +165,20 @@ def test_second_while_the_batch_still_runs_raises_however_late(monkeypatch: pyte
 
 def test_one_in_the_first_batch_of_the_next_fit_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fit_with(on_train_batch_begin=on_batch(1)).interrupted
-    monkeypatch.setattr(interruption, "_last_interruption", time.monotonic() - 60)
+    monkeypatch.setattr(signals, "_last_interruption", time.monotonic() - 60)
     with pytest.raises(KeyboardInterrupt):
         fit_with(on_train_batch_begin=on_batch(0))
 
 
 def test_one_in_a_later_batch_of_the_next_fit_ends_it_gently(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fit_with(on_train_batch_begin=on_batch(1)).interrupted
-    monkeypatch.setattr(interruption, "_last_interruption", time.monotonic() - 60)
+    monkeypatch.setattr(signals, "_last_interruption", time.monotonic() - 60)
     assert fit_with(on_train_batch_begin=on_batch(1)).interrupted
 
 
 def test_one_in_the_first_batch_after_a_whole_fit_ends_it_gently(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fit_with(on_train_batch_begin=on_batch(1)).interrupted
-    monkeypatch.setattr(interruption, "_last_interruption", time.monotonic() - 60)
+    monkeypatch.setattr(signals, "_last_interruption", time.monotonic() - 60)
     assert not fit_with(epochs=1).interrupted
     assert fit_with(on_train_batch_begin=on_batch(0)).interrupted
 

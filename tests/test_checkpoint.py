@@ -22,9 +22,10 @@ import numpy as np
 import pytest
 
 from helpers import assert_same_bits
-from netchu import checkpoints, files
-from netchu.checkpoints import CheckpointFolder, read
 from netchu.errors import CheckpointError, ModelFileError, NetchuError
+from netchu.formats import checkpoint
+from netchu.formats.checkpoint import CheckpointFolder, read
+from netchu.system import disk
 from small_nets import python_environment, run_python
 
 posix = pytest.mark.skipif(os.name == "nt", reason="kills as POSIX does, or asks for its limits; nothing to be done")
@@ -164,7 +165,7 @@ def test_a_folder_in_the_place_of_a_checkpoint_is_a_damaged_one(folder: Checkpoi
 
 
 def test_another_format_is_refused(folder: CheckpointFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoints, "FORMAT", 2)
+    monkeypatch.setattr(checkpoint, "FORMAT", 2)
     path = save(folder, 1)
     monkeypatch.undo()
     with pytest.raises(CheckpointError, match=r"expected format 1, got format=2"):
@@ -180,7 +181,7 @@ CALLS = {
     "os.fsync": os.fsync,
     "os.chmod": os.chmod,
     "os.replace": os.replace,
-    "netchu.files._sync_folder": files._sync_folder,
+    "netchu.system.disk._sync_folder": disk._sync_folder,
 }
 
 
@@ -232,7 +233,7 @@ def test_a_limit_on_the_size_of_files(folder: CheckpointFolder) -> None:
     code = f"""
 import resource, signal
 import numpy as np
-from netchu.checkpoints import CheckpointFolder
+from netchu.formats.checkpoint import CheckpointFolder
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
 folder = CheckpointFolder({str(folder.folder)!r})
@@ -283,7 +284,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 HOLDER = """
 import os, sys, time
-from netchu.checkpoints import CheckpointFolder
+from netchu.formats.checkpoint import CheckpointFolder
 with CheckpointFolder(sys.argv[1]).locked():
     print(os.getpid(), flush=True)
     time.sleep(60)
@@ -318,7 +319,7 @@ KILLED_AT = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from netchu.checkpoints import CheckpointFolder
+from netchu.formats.checkpoint import CheckpointFolder
 
 point, folder = sys.argv[1], CheckpointFolder(sys.argv[2], keep=2)
 for number in (1, 2):

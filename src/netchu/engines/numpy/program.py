@@ -29,10 +29,10 @@ from typing import Any
 
 import numpy as np
 
-from netchu.engines.base import Boxed
-from netchu.engines.blocks import Block, needed, scheduled
-from netchu.engines.places import HELD_BY_BOX, Home, Memory, Places
-from netchu.engines.recording import Call, Value, replaced
+from netchu.engines.contract import Boxed
+from netchu.engines.numpy.memory import HELD_BY_BOX, Home, Memory, Places
+from netchu.engines.numpy.recording import Call, Value, replaced
+from netchu.engines.numpy.schedule import Block, needed, scheduled
 from netchu.errors import EngineError
 
 REDUCTIONS = {np.sum: np.add, np.prod: np.multiply, np.max: np.maximum, np.min: np.minimum, np.any: np.logical_or,

@@ -1,0 +1,8 @@
+"""The NumPy engine.  README.md beside this file walks through one step of three calls.
+
+Reading order: `engine.py`, `functions.py`, `recording.py`, `program.py`, `memory.py`.
+"""
+
+from netchu.engines.numpy.engine import NumpyEngine
+
+__all__ = ["NumpyEngine"]
