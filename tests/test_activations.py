@@ -11,7 +11,8 @@ import pytest
 from helpers import assert_close
 from netchu import activations, ops
 from netchu.errors import UsageError
-from netchu.tape import GradientTape, Tensor
+from netchu.tape import GradientTape
+from netchu.tensor import Tensor
 
 X = [-3.0, -1.0, 0.0, 0.25, 2.0]
 E = math.e

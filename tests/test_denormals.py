@@ -19,7 +19,7 @@ from netchu.datasets import scale_pixels
 from netchu.layers import Dense, Input
 from netchu.models import Sequential
 from netchu.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, Optimizer, RMSprop
-from netchu.tape import Tensor, Variable
+from netchu.tensor import Tensor, Variable
 
 GUARDED: dict[str, Any] = {
     "RMSprop": RMSprop,

@@ -11,7 +11,7 @@ import pytest
 from netchu import engines, ops
 from netchu.digits.distortion import RandomDistortion
 from netchu.errors import ShapeError, UsageError
-from netchu.tape import Tensor
+from netchu.tensor import Tensor
 
 HEIGHT, WIDTH = 9, 12
 ALL = {"rotation": 0.1, "shear": 0.3, "zoom": 0.2, "translation": 0.15, "bend": 0.8}

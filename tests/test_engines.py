@@ -22,7 +22,8 @@ from netchu.layers import Dense, Dropout, Input
 from netchu.models import Sequential
 from netchu.optimizers import SGD
 from netchu.random import Stream
-from netchu.tape import GradientTape, Tensor, Variable, wrap
+from netchu.tape import GradientTape
+from netchu.tensor import Tensor, Variable, wrap
 from small_nets import SOURCE
 
 STEPS = 50

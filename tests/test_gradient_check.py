@@ -11,7 +11,8 @@ from netchu import engines, ops
 from netchu.engines import Array
 from netchu.errors import EngineError
 from netchu.gradient_check import GradientError, gradcheck
-from netchu.tape import GradientTape, Result, Tensor, operation, operations
+from netchu.tape import GradientTape, Result, operation
+from netchu.tensor import Tensor, operations
 from op_cases import CASES, GRADIENT_CASES, NETCHU_OPERATIONS, NOT_DIFFERENTIABLE, Case
 
 DIFFERENTIABLE = [name for name in NETCHU_OPERATIONS if name not in NOT_DIFFERENTIABLE]

@@ -18,7 +18,7 @@ from helpers import EXACT, RUN_ATOL, STEP_ATOL, assert_close
 from netchu import engines, ops, optimizers
 from netchu.errors import UsageError
 from netchu.optimizers import schedules
-from netchu.tape import Tensor, Variable
+from netchu.tensor import Tensor, Variable
 from small_nets import clusters, fixed_weights
 
 pytestmark = pytest.mark.judge

@@ -26,7 +26,7 @@ from netchu.layers import (
     SpatialDropout2D,
 )
 from netchu.layers.regularization import SELU_FLOOR
-from netchu.tape import unwrap, wrap
+from netchu.tensor import unwrap, wrap
 from small_nets import clusters
 
 LAYERS: dict[str, Callable[..., Layer]] = {

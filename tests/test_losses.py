@@ -25,7 +25,8 @@ from netchu.losses import (
 )
 from netchu.models import Sequential
 from netchu.registry import to_json
-from netchu.tape import GradientTape, Tensor, Variable
+from netchu.tape import GradientTape
+from netchu.tensor import Tensor, Variable
 
 # name in the golden file -> the same loss, and whether its targets are one-hot
 GOLDEN: dict[str, tuple[Any, bool]] = {

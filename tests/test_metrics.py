@@ -26,7 +26,7 @@ from netchu.metrics import (
 )
 from netchu.models import Sequential, load_model
 from netchu.registry import to_json
-from netchu.tape import Variable
+from netchu.tensor import Variable
 
 # Three classes; the most probable are 2, 1, 0, 0 (a tie: the first counts); the labels 2, 0, 0, 2.
 PROBABILITIES = np.array([[0.1, 0.2, 0.7], [0.3, 0.6, 0.1], [0.5, 0.3, 0.2], [0.4, 0.2, 0.4]], dtype="float32")

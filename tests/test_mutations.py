@@ -12,7 +12,8 @@ import pytest
 
 from helpers import GRADIENT_RTOL
 from netchu.gradient_check import GradientError, gradcheck
-from netchu.tape import GradientTape, Record, Tensor
+from netchu.tape import GradientTape, Record
+from netchu.tensor import Tensor
 from op_cases import GRADIENT_CASES, NETCHU_OPERATIONS, NOT_DIFFERENTIABLE
 
 WRONG_BY = 1.001

@@ -17,7 +17,7 @@ from netchu.engines import xp
 from netchu.engines.numpy.program import Program
 from netchu.engines.numpy.schedule import BLOCK
 from netchu.errors import EngineError, UsageError
-from netchu.tape import wrap
+from netchu.tensor import wrap
 from netchu.training.step import Stepping, is_netchus_own
 from random_training import Training
 from small_nets import classifier, clusters, sha256_of

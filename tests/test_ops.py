@@ -21,7 +21,8 @@ from netchu.engines.contract import DTYPES, FUNCTIONS
 from netchu.errors import EngineError, ShapeError, UsageError
 from netchu.layers import Dense, Dropout, Flatten, Input, Rescaling, Reshape
 from netchu.models import Sequential
-from netchu.tape import GradientTape, Tensor, wrap
+from netchu.tape import GradientTape
+from netchu.tensor import Tensor, wrap
 from op_cases import CASES, NETCHU_OPERATIONS, Case
 
 LABELS = [case.label for case in CASES]

@@ -26,7 +26,7 @@ from netchu.optimizers.schedules import (
     PiecewiseConstantDecay,
     PolynomialDecay,
 )
-from netchu.tape import Tensor, Variable
+from netchu.tensor import Tensor, Variable
 
 # schedule, and its rate after so many steps, worked out from the formula
 BY_HAND: list[tuple[LearningRateSchedule, dict[int, float]]] = [

@@ -16,7 +16,8 @@ from netchu.layers import Dense, Input
 from netchu.losses import SparseCategoricalCrossentropy
 from netchu.models import Sequential
 from netchu.optimizers import SGD
-from netchu.tape import GradientTape, Record, Tensor, Variable, operation, stop_gradient
+from netchu.tape import GradientTape, Record, operation, stop_gradient
+from netchu.tensor import Tensor, Variable
 
 CHAIN = 100_000
 

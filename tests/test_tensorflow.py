@@ -14,7 +14,7 @@ import pytest
 from helpers import ENGINE_RTOL, RUN_ATOL, assert_close, assert_same_bits
 from netchu import engines, naive, ops, random
 from netchu.engines import xp
-from netchu.tape import Tensor, Variable, wrap
+from netchu.tensor import Tensor, Variable, wrap
 from small_nets import python_environment
 
 pytestmark = pytest.mark.tensorflow

@@ -27,14 +27,15 @@ if TYPE_CHECKING:
     from netchu.models import Sequential
     from netchu.optimizers import Optimizer
     from netchu.regularizers import Regularizer
-    from netchu.tape import GradientTape, Tensor, Variable
+    from netchu.tape import GradientTape
+    from netchu.tensor import Tensor, Variable
 
 # public name -> the module that holds it
 _NAMES = {
     "GradientTape": "netchu.tape", "Initializer": "netchu.initializers", "Input": "netchu.layers",
     "Layer": "netchu.layers", "Loss": "netchu.losses", "Metric": "netchu.metrics", "Optimizer": "netchu.optimizers",
-    "Regularizer": "netchu.regularizers", "Sequential": "netchu.models", "Tensor": "netchu.tape",
-    "Variable": "netchu.tape", "gradcheck": "netchu.gradient_check", "set_engine": "netchu.engines",
+    "Regularizer": "netchu.regularizers", "Sequential": "netchu.models", "Tensor": "netchu.tensor",
+    "Variable": "netchu.tensor", "gradcheck": "netchu.gradient_check", "set_engine": "netchu.engines",
 }  # fmt: skip
 _MODULES = (
     "activations",

@@ -42,7 +42,7 @@ from netchu.ops import (
     threshold,
 )
 from netchu.registry import Registry
-from netchu.tape import Tensor
+from netchu.tensor import Tensor
 
 __all__ = [
     "celu", "elu", "exponential", "gelu", "get", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish",

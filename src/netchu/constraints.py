@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from netchu import ops
+from netchu.arguments import check_numbers
 from netchu.errors import UsageError
-from netchu.registry import Configurable, Registry, check_numbers
-from netchu.tape import Tensor
+from netchu.registry import Configurable, Registry
+from netchu.tensor import Tensor
 
 EPSILON = 1e-7  # keeps a quotient finite for weights of 0, as in Keras
 

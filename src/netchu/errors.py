@@ -93,6 +93,18 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
+def unknown_name(kind: str, given: object, known: list[str], *, where: str = "") -> UsageError:
+    """The error for a name that nobody knows: what came, the right ones, and the closest of them.
+
+    Args:
+        kind: what was looked for, e.g. `"optimizer"`.
+        given: what came.
+        known: the right names.
+        where: the function or class that was called, if `kind` does not say enough.
+    """
+    return UsageError(f"{where}: {choices(kind, given, known)}" if where else choices(kind, given, known))
+
+
 def choices(kind: str, given: object, known: list[str]) -> str:
     """The message for an unknown name: lists the right ones, closest first in a hint when there is one."""
     import difflib

@@ -16,7 +16,8 @@ import numpy as np
 
 from netchu import engines, ops
 from netchu.errors import EngineError, NetchuError
-from netchu.tape import GradientTape, Tensor
+from netchu.tape import GradientTape
+from netchu.tensor import Tensor
 
 STEP = 1e-5
 DIRECTIONS = 3

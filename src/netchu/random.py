@@ -18,7 +18,7 @@ from netchu import engines
 from netchu.engines import Array, Shape, xp
 from netchu.engines.numpy.functions import generator
 from netchu.errors import UsageError
-from netchu.tape import Variable
+from netchu.tensor import Variable
 
 _seed = secrets.randbits(32)
 _streams_given = 0

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
-import numbers
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Self, TypeVar
@@ -117,39 +115,6 @@ def to_json(value: Any) -> Any:
     return value.item() if hasattr(value, "item") and getattr(value, "shape", None) == () else value
 
 
-def checked_name(where: str, name: Any) -> str:
-    """`name` itself, which messages and terminals will show; UsageError if it is not 1 to 100 printable letters."""
-    if not (isinstance(name, str) and name.isprintable() and 0 < len(name) <= 100):
-        raise UsageError(where, expected="a printable name of 1 to 100 letters", got=f"name={name!r:.60}")
-    return name
-
-
-def check_numbers(
-    where: str, low: float = 0.0, high: float = math.inf, *, above: bool = False, below: bool = False, **values: Any
-) -> None:
-    """Raise UsageError unless each value is a finite number from `low` to `high`.
-
-    Args:
-        where: whose arguments they are, for the message.
-        low: the least that is allowed; with `above` the greatest that is not.
-        high: the greatest that is allowed; with `below` the least that is not.
-        **values: by the names of the arguments.
-    """
-    for name, value in values.items():
-        number = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
-        if number and low <= value <= high and not (above and value == low) and not (below and value == high):
-            continue
-        if low == -math.inf:
-            expected = f"{name} as a finite number"
-        elif high == math.inf:
-            expected = f"{name} {'>' if above else '>='} {low:g}"
-        elif below:
-            expected = f"{low:g} {'<' if above else '<='} {name} < {high:g}"
-        else:
-            expected = f"{name} from {low:g} to {high:g}"
-        raise UsageError(where, expected=expected, got=f"{name}={value!r:.60}")
-
-
 def snake_case(name: str) -> str:
     """`BatchNormalization` -> `batch_normalization`, `PReLU` -> `p_re_lu`: names of objects, as Keras makes them."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])", "_", name).lower()
@@ -240,3 +205,9 @@ class Registry(Generic[T]):
         if callable(found) or isinstance(found, Configurable):
             return found
         raise UsageError(choices(self.kind, identifier, list(self.table)))
+
+
+def is_netchus(thing: object) -> bool:
+    """Whether a class, a function, or the class of an object is netchu's own code and not a user's."""
+    code = thing if hasattr(thing, "__code__") or isinstance(thing, type) else type(thing)
+    return code.__module__.startswith("netchu.")

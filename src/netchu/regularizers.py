@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from netchu import ops
+from netchu.arguments import check_numbers
 from netchu.errors import ShapeError, UsageError
-from netchu.registry import Configurable, Registry, check_numbers
-from netchu.tape import Tensor
+from netchu.registry import Configurable, Registry
+from netchu.tensor import Tensor
 
 
 class Regularizer(Configurable):

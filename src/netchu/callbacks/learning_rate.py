@@ -15,7 +15,7 @@ import numpy as np
 from netchu.callbacks.base import Callback, Logs, State
 from netchu.callbacks.monitoring import Monitor
 from netchu.errors import UsageError
-from netchu.tape import Variable
+from netchu.tensor import Variable
 
 
 class LearningRateScheduler(Callback):

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from netchu.arguments import check_numbers
 from netchu.engines import Array, xp
 from netchu.layers.base import BatchShape, ShapeKeepingLayer
 from netchu.layers.shaping import check_images
 from netchu.ops.image import sample
 from netchu.random import Stream
-from netchu.registry import check_numbers
-from netchu.tape import Tensor
+from netchu.tensor import Tensor
 
 KNOTS = 6  # along each side: where the field of the bend is drawn
 

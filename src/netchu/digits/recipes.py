@@ -31,7 +31,7 @@ from netchu.losses import CategoricalCrossentropy
 from netchu.models import Sequential
 from netchu.optimizers import Adam, Optimizer, RMSprop
 from netchu.optimizers.schedules import CosineDecay
-from netchu.tape import Tensor
+from netchu.tensor import Tensor
 from netchu.training.batches import unpack_x_y_sample_weight
 from netchu.training.step import Logs
 from netchu.utils import to_categorical

@@ -39,7 +39,7 @@ from netchu.models import Sequential
 from netchu.models.files import MAX_LAYERS, MAX_METRICS, UNFIT, compile_config, count_layers, empty_model
 from netchu.registry import snake_case, to_json
 from netchu.system.disk import write_atomically
-from netchu.tape import Variable
+from netchu.tensor import Variable
 
 __all__ = ["load_model", "load_weights", "save_model", "save_weights"]
 

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from netchu.layers.base import BatchShape, Layer
-from netchu.tape import Variable
+from netchu.tensor import Variable
 
 Operand: TypeAlias = "str | float | np.ndarray | Variable"
 """What an operator takes: the name of a value, a number, an array, or a weight."""

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from netchu import activations, constraints, initializers, ops, regularizers
+from netchu.arguments import check_numbers
 from netchu.errors import ShapeError, UsageError
 from netchu.layers.base import BatchShape, ShapeKeepingLayer
-from netchu.registry import check_numbers
-from netchu.tape import Tensor
+from netchu.tensor import Tensor
 
 
 class ReLU(ShapeKeepingLayer):

@@ -22,7 +22,7 @@ from netchu.layers.shaping import check_images
 from netchu.ops.convolution import check_data_format
 from netchu.ops.image import affine_transform, check_sampling
 from netchu.random import Stream
-from netchu.tape import Tensor
+from netchu.tensor import Tensor
 
 Factor: TypeAlias = float | tuple[float, float]
 """One number f for the range from -f to f, or the two ends of a range."""

@@ -23,11 +23,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from netchu import constraints, initializers, ops, regularizers
+from netchu.arguments import checked_name
 from netchu.engines.contract import DTYPES
 from netchu.errors import ShapeError, UsageError
 from netchu.random import Stream
-from netchu.registry import Configurable, checked_name, snake_case
-from netchu.tape import Tensor, Variable
+from netchu.registry import Configurable, snake_case
+from netchu.tensor import Tensor, Variable
 
 BatchShape: TypeAlias = tuple[int | None, ...]
 
@@ -370,12 +371,3 @@ def check_axis(layer: Layer, expected: int | None, shape: tuple[int, ...]) -> No
             f"value {expected}, but received input with shape {(None, *shape[1:])}. "
             "Reshape x, or build the layer for this width."
         )
-
-
-def positive_integer(where: str, name: str, value: Any) -> int:
-    """`value` as an int; UsageError in Keras's words if it is not a positive whole number."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise UsageError(
-            f"{where}: Received an invalid value for `{name}`, expected a positive integer. Received: {name}={value!r}"
-        )
-    return int(value)

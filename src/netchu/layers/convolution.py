@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 from netchu import activations, ops
+from netchu.arguments import positive_integer
 from netchu.errors import UsageError
-from netchu.layers.base import BatchShape, check_axis, positive_integer
+from netchu.layers.base import BatchShape, check_axis
 from netchu.layers.core import KernelLayer
 from netchu.layers.shaping import check_images, images_after
 from netchu.ops.convolution import Sizes, check_data_format, check_padding, check_steps, pair
-from netchu.tape import Tensor
+from netchu.tensor import Tensor
 
 
 class _Windowed(KernelLayer):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from netchu import activations, constraints, initializers, regularizers
+from netchu.arguments import positive_integer
 from netchu.errors import ShapeError, UsageError
-from netchu.layers.base import MAX_AXES, BatchShape, Layer, check_axis, positive_integer
-from netchu.tape import Tensor, Variable
+from netchu.layers.base import MAX_AXES, BatchShape, Layer, check_axis
+from netchu.tensor import Tensor, Variable
 
 
 class KernelLayer(Layer):

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from netchu import constraints, initializers, ops, regularizers
+from netchu.arguments import check_numbers
 from netchu.engines import Shape, xp
 from netchu.errors import ShapeError, UsageError
 from netchu.layers.base import BatchShape, ShapeKeepingLayer
-from netchu.registry import check_numbers
-from netchu.tape import Tensor, Variable
+from netchu.tensor import Tensor, Variable
 
 
 class _Normalizing(ShapeKeepingLayer):

@@ -13,7 +13,7 @@ from netchu import ops
 from netchu.layers.base import BatchShape, Layer
 from netchu.layers.shaping import check_images, images_after
 from netchu.ops.convolution import Sizes, check_data_format, check_padding, pair
-from netchu.tape import Tensor
+from netchu.tensor import Tensor
 
 
 class _Pooling(Layer):

@@ -10,15 +10,15 @@ import math
 from typing import Any
 
 from netchu import ops
+from netchu.arguments import check_numbers
 from netchu.engines import Array, Shape, xp
 from netchu.errors import ShapeError, UsageError
 from netchu.layers.base import BatchShape, ShapeKeepingLayer
 from netchu.layers.shaping import check_images
 from netchu.ops.convolution import check_data_format
 from netchu.random import Stream
-from netchu.registry import check_numbers
 from netchu.regularizers import L1L2
-from netchu.tape import Tensor
+from netchu.tensor import Tensor
 
 # Klambauer, Unterthiner, Mayr, Hochreiter, "Self-Normalizing Neural Networks" (2017): what selu comes to far below 0.
 SELU_FLOOR = -1.6732632423543772 * 1.0507009873554805

@@ -14,7 +14,7 @@ from netchu import ops
 from netchu.errors import ShapeError, UsageError
 from netchu.layers.base import MAX_AXES, BatchShape, Layer, ShapeKeepingLayer
 from netchu.ops.convolution import Pair, check_data_format, pair, windows_along
-from netchu.tape import Tensor
+from netchu.tensor import Tensor
 
 MAX_BORDER = 1024  # that "same" may add to an image at an edge: a slip of the pen would fill the memory with zeros
 

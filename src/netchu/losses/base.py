@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from netchu import ops
+from netchu.arguments import checked_name
 from netchu.errors import ShapeError, UsageError
-from netchu.registry import Configurable, checked_name
-from netchu.tape import Tensor
+from netchu.registry import Configurable
+from netchu.tensor import Tensor
 
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none", None)
 EPSILON = 1e-7  # what keeps logarithms and quotients finite, as in Keras

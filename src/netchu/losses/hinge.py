@@ -9,7 +9,7 @@ from typing import Any
 
 from netchu import ops
 from netchu.losses.base import Loss, same_rank
-from netchu.tape import Tensor
+from netchu.tensor import Tensor
 
 
 def hinge(y_true: Any, y_pred: Any) -> Tensor:

@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import Any
 
 from netchu import ops
+from netchu.arguments import check_numbers
 from netchu.losses.base import EPSILON, Loss, same_rank
-from netchu.registry import check_numbers
-from netchu.tape import Tensor
+from netchu.tensor import Tensor
 
 
 def sparse_categorical_crossentropy(y_true: Any, y_pred: Any, from_logits: bool = False, axis: int = -1) -> Tensor:

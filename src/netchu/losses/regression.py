@@ -10,9 +10,9 @@ import math
 from typing import Any
 
 from netchu import ops
+from netchu.arguments import check_numbers
 from netchu.losses.base import EPSILON, Loss, same_rank
-from netchu.registry import check_numbers
-from netchu.tape import Tensor
+from netchu.tensor import Tensor
 
 
 def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:

@@ -14,7 +14,7 @@ from netchu import ops
 from netchu.errors import UsageError
 from netchu.losses.base import rank_of_predictions
 from netchu.metrics.base import MeanMetricWrapper, Metric
-from netchu.tape import Tensor
+from netchu.tensor import Tensor
 
 
 def _row(y: Any) -> Tensor:

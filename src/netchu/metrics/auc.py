@@ -15,7 +15,7 @@ from netchu import ops
 from netchu.errors import ShapeError, UsageError
 from netchu.metrics.base import Metric, ratio, weights_of
 from netchu.metrics.confusion import count, paired
-from netchu.tape import Tensor
+from netchu.tensor import Tensor
 
 KINDS = ("true_positives", "false_positives", "true_negatives", "false_negatives")
 EPSILON = 1e-7  # the outermost thresholds lie this far outside [0, 1], so that all and none of the predictions pass

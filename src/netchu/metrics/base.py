@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from netchu import losses, ops
+from netchu.arguments import checked_name
 from netchu.engines import Array
 from netchu.errors import ShapeError
-from netchu.registry import Configurable, checked_name, snake_case
-from netchu.tape import Tensor, Variable, to_array
+from netchu.registry import Configurable, snake_case
+from netchu.tensor import Tensor, Variable, to_array
 
 
 class Metric(Configurable):

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from netchu import engines, ops
+from netchu.arguments import check_numbers
 from netchu.engines import xp
 from netchu.errors import ShapeError, UsageError
 from netchu.losses.base import rank_of_predictions
 from netchu.metrics.base import Metric, ratio, weights_of
 from netchu.ops.crossentropy import check_labels
-from netchu.registry import check_numbers
-from netchu.tape import Tensor, unwrap, wrap
+from netchu.tensor import Tensor, unwrap, wrap
 
 NO_THRESHOLD = -1e10  # below every prediction: with top_k, all that are among the k say yes
 

@@ -10,7 +10,7 @@ from typing import Any
 from netchu import ops
 from netchu.errors import ShapeError, UsageError
 from netchu.metrics.base import Metric, weights_of
-from netchu.tape import Tensor
+from netchu.tensor import Tensor
 
 EPSILON = 1e-7  # keeps quotients finite, as in Keras; it takes 1e-7 off a perfect score
 AVERAGES = (None, "micro", "macro", "weighted")

@@ -10,7 +10,7 @@ from typing import Any
 from netchu import losses, ops
 from netchu.losses.base import same_rank
 from netchu.metrics.base import Mean, MeanMetricWrapper
-from netchu.tape import Tensor
+from netchu.tensor import Tensor
 
 
 class MeanSquaredError(MeanMetricWrapper):

@@ -21,7 +21,7 @@ from netchu.layers.base import BatchShape, Layer, unused_name
 from netchu.layers.core import InputLayer
 from netchu.models.summary import summary_text
 from netchu.registry import Configurable, to_json
-from netchu.tape import Tensor, Variable
+from netchu.tensor import Tensor, Variable
 from netchu.training import checks
 from netchu.training.step import CompiledSteps
 from netchu.training.trainer import Trainer

@@ -13,7 +13,8 @@ from netchu.engines import Array, xp
 from netchu.errors import ShapeError
 from netchu.ops.arithmetic import multiply
 from netchu.ops.shapes import get_item, swapaxes
-from netchu.tape import Result, Tensor, operation, to_array
+from netchu.tape import Result, operation
+from netchu.tensor import Tensor, to_array
 
 # Klambauer, Unterthiner, Mayr, Hochreiter, "Self-Normalizing Neural Networks" (2017): the fixed point of mean 0, var 1.
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805

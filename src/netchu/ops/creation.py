@@ -10,7 +10,8 @@ from netchu import engines
 from netchu.engines import Array, Shape, xp
 from netchu.errors import UsageError
 from netchu.ops.crossentropy import one_hot_rows
-from netchu.tape import Result, Tensor, operation, to_array, unwrap, wrap
+from netchu.tape import Result, operation
+from netchu.tensor import Tensor, to_array, unwrap, wrap
 
 
 def convert_to_tensor(x: Any, dtype: str | None = None) -> Tensor:

@@ -21,7 +21,8 @@ from netchu.ops.activations import _sigmoid_of, _softplus_of, log_softmax_of
 from netchu.ops.arithmetic import add, cast, clip, divide, log, multiply, negative
 from netchu.ops.reductions import sum
 from netchu.ops.shapes import swapaxes
-from netchu.tape import Result, Tensor, operation, to_array, unwrap
+from netchu.tape import Result, operation
+from netchu.tensor import Tensor, to_array, unwrap
 
 EPSILON = 1e-7
 

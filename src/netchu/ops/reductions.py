@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 from netchu.engines import Array, Shape, xp
 from netchu.ops.arithmetic import sqrt
-from netchu.tape import Result, Tensor, operation
+from netchu.tape import Result, operation
+from netchu.tensor import Tensor
 
 Axis: TypeAlias = int | tuple[int, ...] | None
 

@@ -15,7 +15,8 @@ from typing import Any
 from netchu.engines import Array, Shape, xp
 from netchu.errors import ShapeError, UsageError
 from netchu.ops.arithmetic import sum_to
-from netchu.tape import Result, Tensor, operation
+from netchu.tape import Result, operation
+from netchu.tensor import Tensor
 
 
 @operation

@@ -21,7 +21,7 @@ from netchu.optimizers.lion import Lion
 from netchu.optimizers.rmsprop import RMSprop
 from netchu.optimizers.sgd import SGD
 from netchu.registry import Registry
-from netchu.tape import Variable
+from netchu.tensor import Variable
 
 __all__ = [
     "SGD",

@@ -19,13 +19,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from netchu import engines
+from netchu.arguments import checked_name
 from netchu.engines import Array, xp
 from netchu.errors import UsageError
 from netchu.optimizers import clipping
 from netchu.optimizers.checks import check_averaging, check_bounds, check_gradients, learning_rate_of
 from netchu.optimizers.schedules import LearningRateSchedule
-from netchu.registry import Configurable, checked_name, to_json
-from netchu.tape import Tensor, Variable, to_array, unwrap, wrap
+from netchu.registry import Configurable, to_json
+from netchu.tensor import Tensor, Variable, to_array, unwrap, wrap
 
 Slots: TypeAlias = dict[str, Array]
 LearningRate: TypeAlias = float | LearningRateSchedule | Callable[[], Any]

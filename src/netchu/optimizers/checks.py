@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from netchu.arguments import check_numbers
 from netchu.errors import UsageError
 from netchu.optimizers import schedules
 from netchu.optimizers.schedules import LearningRateSchedule
-from netchu.registry import check_numbers
-from netchu.tape import Tensor, Variable
+from netchu.tensor import Tensor, Variable
 
 GREATEST_RATE = float(np.finfo("float32").max)
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from netchu.arguments import check_numbers
 from netchu.engines import Array, xp
 from netchu.errors import UsageError
 from netchu.optimizers.base import LearningRate, Optimizer, Slots
-from netchu.registry import check_numbers
 
 
 class Lion(Optimizer):

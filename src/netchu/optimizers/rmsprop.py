@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from netchu.arguments import check_numbers
 from netchu.engines import Array, xp
 from netchu.optimizers.base import LearningRate, Optimizer, Slots
-from netchu.registry import check_numbers
 
 
 class RMSprop(Optimizer):

@@ -19,7 +19,7 @@ from netchu import engines
 from netchu.engines import Array
 from netchu.errors import DataError, UsageError
 from netchu.random import permutation
-from netchu.tape import Tensor, to_array
+from netchu.tensor import Tensor, to_array
 
 Batch: TypeAlias = tuple[Any, Any, Any]  # x (batch, ...), y (batch, ...) or None, sample_weight (batch,) or None
 

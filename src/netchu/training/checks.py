@@ -19,7 +19,7 @@ from netchu.errors import DataError, ShapeError, TrainingError, UsageError
 from netchu.layers import Dense, Layer, Rescaling
 from netchu.losses import CategoricalCrossentropy, SparseCategoricalCrossentropy
 from netchu.ops.crossentropy import check_labels
-from netchu.tape import Tensor, Variable
+from netchu.tensor import Tensor, Variable
 from netchu.training.batches import Batch, Chunk, Rows, check_lengths
 
 

@@ -15,7 +15,7 @@ from netchu.errors import UsageError
 from netchu.metrics import Mean, Metric, accuracy_for
 from netchu.metrics import get as get_metric
 from netchu.registry import snake_case
-from netchu.tape import Tensor
+from netchu.tensor import Tensor
 
 
 class CompiledMetrics:

@@ -25,7 +25,8 @@ from netchu.errors import UsageError
 from netchu.layers.base import Layer, unused_name
 from netchu.metrics import Metric
 from netchu.registry import Configurable
-from netchu.tape import GradientTape, Tensor, Variable, to_array, unwrap, wrap
+from netchu.tape import GradientTape
+from netchu.tensor import Tensor, Variable, to_array, unwrap, wrap
 from netchu.training.batches import Batch, Chunk, Rows, unpack_x_y_sample_weight
 from netchu.training.measures import CompiledMetrics
 

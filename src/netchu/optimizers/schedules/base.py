@@ -10,7 +10,7 @@ from typing import Any
 
 from netchu import ops
 from netchu.registry import Configurable
-from netchu.tape import Tensor
+from netchu.tensor import Tensor
 
 
 class LearningRateSchedule(Configurable):

@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from netchu import ops
+from netchu.arguments import check_numbers
 from netchu.optimizers.schedules.base import LearningRateSchedule
-from netchu.registry import check_numbers
-from netchu.tape import Tensor
+from netchu.tensor import Tensor
 
 
 def cosine_fall(p: Tensor) -> Tensor:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from netchu import ops
+from netchu.arguments import check_numbers
 from netchu.errors import UsageError
 from netchu.optimizers.schedules.base import LearningRateSchedule, whole
-from netchu.registry import check_numbers
-from netchu.tape import Tensor
+from netchu.tensor import Tensor
 
 
 class ExponentialDecay(LearningRateSchedule):
