@@ -76,7 +76,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(params=COMPILED)
-def compiled_engine(request: pytest.FixtureRequest) -> engines.Engine:
+def traced_engine(request: pytest.FixtureRequest) -> engines.Engine:
     """Each engine that compiles, in turn."""
     chosen(request.param)
     return engines.current()

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from netchu.engines.contract import DTYPES, STANDARD_FUNCTIONS, Array, Boxed, Engine
+from netchu.engines.contract import DTYPES, STANDARD_FUNCTIONS, Array, Box, Engine
 from netchu.engines.numpy.functions import add_patches, pad, patches, random_normal, random_uniform, scatter_add
 
 SOURCE = Path(__file__).parents[1] / "src" / "netchu"
@@ -126,7 +126,7 @@ class StrictEngine(Engine):
         """Never."""
         return False
 
-    def compile(self, step: Callable[..., Any], variables: Mapping[str, Boxed]) -> Callable[..., Any]:
+    def trace(self, step: Callable[..., Any], variables: Mapping[str, Box]) -> Callable[..., Any]:
         """The step itself."""
         return step
 

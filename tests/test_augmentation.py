@@ -114,7 +114,7 @@ def test_a_positive_angle_is_counter_clockwise_and_a_share_of_a_turn(engine: str
     assert 89 < angles.max() <= 90 + 1e-3
 
 
-def test_calling_it_draws_unless_told_otherwise(engine: str) -> None:
+def test_calling_it_draws_unless_training_is_false(engine: str) -> None:
     """Keras's default, which differs from that of all other layers."""
     layer, images = RandomTranslation(0.5, 0.5, seed=1), np.random.default_rng(0).random((4, 8, 8, 1), "float32")
     assert not np.array_equal(layer(images), images)

@@ -10,15 +10,8 @@ import pytest
 
 from netchu import Tensor
 from netchu.errors import DataError, UsageError
-from netchu.training.batches import (
-    ArrayBatches,
-    IterableBatches,
-    as_array,
-    is_arrays,
-    split_validation,
-    unpack_x_y_sample_weight,
-    weights_for_classes,
-)
+from netchu.training.arrays import as_array, is_arrays, split_validation, unpack_x_y_sample_weight, weights_for_classes
+from netchu.training.batches import ArrayBatches, IterableBatches
 
 SPLITS = [  # n, share, samples that stay: floor(n * (1 - share)), floating error included
     (5, 0.3, 3), (7, 0.5, 3), (10, 0.1, 9), (10, 0.9, 0), (11, 0.2, 8), (60000, 0.2, 48000), (3, 0.34, 1), (10, 0.7, 3),
@@ -113,13 +106,13 @@ def test_what_is_no_array_of_numbers_is_refused_by_name(value: Any) -> None:
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, "32", True])
 def test_batch_size_is_a_positive_integer(size: Any) -> None:
-    with pytest.raises(UsageError, match=rf"batch_size: expected a positive integer. Got: batch_size={size!r}"):
+    with pytest.raises(UsageError, match=rf"fit: expected batch_size as a whole number >= 1. Got: batch_size={size!r}"):
         ArrayBatches([1.0], batch_size=size)
 
 
 @pytest.mark.parametrize("shuffle", ["yes", 1, None])
 def test_shuffle_is_true_false_or_batch(shuffle: Any) -> None:
-    with pytest.raises(UsageError, match='shuffle: expected True, False or "batch"'):
+    with pytest.raises(UsageError, match='fit: expected shuffle among True'):
         ArrayBatches([1.0], shuffle=shuffle)
 
 
@@ -177,7 +170,7 @@ def test_parts_of_a_batch(data: Any, parts: tuple[Any, ...]) -> None:
 
 
 def test_what_cannot_be_gone_through_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"x: expected arrays, or an iterable of batches. Got: x=3"):
+    with pytest.raises(UsageError, match=r"fit: expected arrays, or an iterable of batches. Got: x=3"):
         IterableBatches(3)
 
 
@@ -217,6 +210,6 @@ def test_split_outside_its_range(share: float) -> None:
     "y", [np.array([0, 1, 2, 1]), np.array([[0], [1], [2], [1]]), np.eye(3)[[0, 1, 2, 1]]], ids=["n", "n1", "one-hot"]
 )
 def test_class_weights_become_one_weight_a_sample(y: np.ndarray) -> None:
-    weights = weights_for_classes(y, {1: 2.5, 2: 0.0})
+    weights = weights_for_classes("fit", y, {1: 2.5, 2: 0.0})
     assert weights.tolist() == [1.0, 2.5, 0.0, 2.5]
     assert weights.dtype == np.float32

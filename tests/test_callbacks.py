@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from netchu import callbacks, optimizers
-from netchu.callbacks import Callback, History, LambdaCallback, TerminateOnNaN
+from netchu.callbacks import Callback, CallbackList, History, LambdaCallback, TerminateOnNaN
 from netchu.callbacks.progress import ProgressLine
 from netchu.errors import TrainingError, UsageError
 from small_nets import classifier, clusters
@@ -188,7 +188,7 @@ def test_lambda_callback_refuses_a_name_that_is_no_hook() -> None:
         LambdaCallback(on_epoch_stop=print)
 
 
-def test_progress_line_of_ones_own_takes_the_place_of_fits(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_progress_line_of_the_users_takes_the_place_of_fits(capsys: pytest.CaptureFixture[str]) -> None:
     classifier().fit(*clusters(10), callbacks=[ProgressLine(0)], verbose=1)
     assert capsys.readouterr().out == ""
 
@@ -213,7 +213,7 @@ def test_terminate_on_nan_stops_with_keras_words(engine: str, capsys: pytest.Cap
 
 
 def test_terminate_on_nan_may_raise(engine: str) -> None:
-    with pytest.raises(TrainingError, match=r"NaN or Inf loss encountered at batch 0\. Loss value: inf"):
+    with pytest.raises(TrainingError, match=r"NaN or Inf loss encountered at batch 0: expected .* Got: loss=inf"):
         diverging().fit(*targets(40), batch_size=10, callbacks=[TerminateOnNaN(raise_error=True)], verbose=0)
 
 
@@ -262,3 +262,52 @@ def test_public_names() -> None:
         assert hasattr(callbacks, name)
     for name in ("Callback", "CallbackList", "History", "LambdaCallback", "TerminateOnNaN"):
         assert isinstance(getattr(callbacks, name), type)
+
+
+# --- CallbackList ----------------------------------------------------------------------------------------------------
+
+
+class Seen(Callback):
+    """Keeps what a hook of its own and each of Keras's are given."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[Any, ...]] = []
+
+    def on_pause(self, *arguments: Any) -> None:
+        self.seen.append(arguments)
+
+
+for _hook in HOOKS:
+    setattr(Seen, _hook, lambda self, *arguments, hook=_hook: self.seen.append((hook, *arguments)))
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_a_list_hands_every_hook_on_with_one_copy_of_logs(hook: str) -> None:
+    first, second = Seen(), Seen()
+    both = CallbackList([first, second], model=None, params={})
+    number = (7,) if "epoch" in hook or "batch" in hook else ()
+    logs = {"loss": 0.5}
+    getattr(both, hook)(*number, logs)
+    getattr(both, hook)(*number)
+    getattr(both, hook)(*number, logs=logs)
+    assert first.seen == second.seen == [(hook, *number, logs), (hook, *number, {}), (hook, *number, logs)]
+    assert first.seen[0][-1] is second.seen[0][-1]
+    assert first.seen[0][-1] is not logs
+
+
+def test_a_list_defines_every_hook_that_a_callback_has() -> None:
+    assert set(HOOKS) == {name for name in vars(CallbackList) if name.startswith("on_")}
+    assert len(HOOKS) == 16
+
+
+def test_a_list_hands_on_a_hook_that_its_callbacks_invented() -> None:
+    first, second = Seen(), Seen()
+    both = CallbackList([first, second], model=None, params={})
+    both.on_pause(3, {"loss": 0.5})
+    both.on_pause()
+    both.on_pause(None)
+    assert first.seen == second.seen == [(3, {"loss": 0.5}), ({},), ({},)]
+    with pytest.raises(AttributeError, match="on_resume"):
+        both.on_resume()
+    with pytest.raises(AttributeError, match="pause"):
+        both.pause  # noqa: B018

@@ -127,13 +127,19 @@ def test_a_figure_that_is_an_array_saves_every_model(tmp_path: Path) -> None:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "ending": ({"filepath": "model.h5"}, r"must end in `\.safetensors` .* or `\.keras` .* filepath=model\.h5"),
+    "ending": (
+        {"filepath": "model.h5"},
+        r"The filepath provided must end in `\.safetensors` or `\.keras`: .* filepath='model\.h5'",
+    ),
     "ending of weights": (
         {"filepath": "model.keras", "save_weights_only": True},
-        r"When using `save_weights_only=True` .* must end in `\.weights\.h5`",
+        r"When using `save_weights_only=True` .* must end in `\.weights\.h5`: .* filepath='model\.keras'",
     ),
-    "save_freq": ({"filepath": "m.keras", "save_freq": "batch"}, "Unrecognized save_freq: batch"),
-    "save_freq 0": ({"filepath": "m.keras", "save_freq": 0}, "Unrecognized save_freq: 0"),
+    "save_freq": (
+        {"filepath": "m.keras", "save_freq": "batch"},
+        "Unrecognized save_freq: expected 'epoch' or integer values >= 1. Got: save_freq='batch'",
+    ),
+    "save_freq 0": ({"filepath": "m.keras", "save_freq": 0}, "Unrecognized save_freq: .* Got: save_freq=0"),
 }
 
 
@@ -146,7 +152,7 @@ def test_what_cannot_be_saved_is_refused_at_once(case: str) -> None:
 
 def test_a_name_that_is_no_figure_lists_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(
-        UsageError, match=r"Failed to format this callback filepath: .* Reason: 'f1'\. Known: epoch, loss"
+        UsageError, match=r"Failed to format this callback filepath: expected names among epoch, loss\. Got: 'f1' in"
     ):
         scripted([{"loss": 1.0}], ModelCheckpoint(tmp_path / "{f1}.safetensors"))
 

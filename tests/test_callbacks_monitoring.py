@@ -196,7 +196,7 @@ def test_plateau_says_what_keras_says(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_a_factor_that_lowers_nothing_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"ReduceLROnPlateau does not support a factor >= 1.0. Received factor=1.0"):
+    with pytest.raises(UsageError, match=r"ReduceLROnPlateau does not support a factor >= 1\.0: .* Got: factor=1\.0"):
         ReduceLROnPlateau(factor=1.0)
 
 
@@ -225,7 +225,7 @@ def test_schedule_reaches_the_compiled_step(engine: str) -> None:
 
 
 def test_schedule_must_give_a_float() -> None:
-    with pytest.raises(UsageError, match=r"The output of the `schedule` function should be a float. Got: 1"):
+    with pytest.raises(UsageError, match=r"output of the `schedule` function should be a float: .* Got: 1 for epoch 0"):
         scripted([1.0], LearningRateScheduler(lambda epoch: 1))
 
 

@@ -117,11 +117,11 @@ def test_the_main_job_on_the_sample(seed: int, run: Run) -> None:
     assert told["test_accuracy"] >= 0.95
 
 
-def test_engine_by_flag(compiled_engine: engines.Engine, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_engine_by_flag(traced_engine: engines.Engine, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     engines.set_engine("numpy")
-    assert train_quickly("--engine", compiled_engine.name, "--json") == 0
-    assert json.loads(capsys.readouterr().out)["engine"] == compiled_engine.name
-    assert load_model(MODEL).info["engine"] == compiled_engine.name
+    assert train_quickly("--engine", traced_engine.name, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["engine"] == traced_engine.name
+    assert load_model(MODEL).info["engine"] == traced_engine.name
 
 
 # --- evaluate --------------------------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def test_names_classes_objects_and_functions() -> None:
     assert constraints.max_norm(3).get_config() == {"max_value": 3, "axis": 0}
 
 
-def test_a_function_of_ones_own(engine: str) -> None:
+def test_a_users_function(engine: str) -> None:
     x, y = clusters()
     model = Sequential([Input((6,)), Dense(3, kernel_constraint=lambda w: ops.clip(w, -0.1, 0.1))])
     model.compile("sgd", "mse")

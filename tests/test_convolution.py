@@ -16,7 +16,7 @@ from netchu import GradientTape, Sequential, Tensor, layers, ops, random
 from netchu.engines import xp
 from netchu.errors import NotInNetchuError, ShapeError, UsageError
 from netchu.layers import Conv2D, Dense, DepthwiseConv2D, Flatten, Input, MaxPooling2D, Permute, ZeroPadding2D
-from netchu.ops.convolution import windows_along
+from netchu.ops.windows import windows_along
 
 
 def normal(*shape: int, seed: int = 0) -> np.ndarray:
@@ -274,7 +274,7 @@ def test_layers_say_what_is_wrong_when_they_are_made(index: int) -> None:
 
 
 @pytest.mark.parametrize("layer", [Conv2D(2, 3), MaxPooling2D(), layers.GlobalMaxPooling2D(), ZeroPadding2D()])
-def test_grey_images_without_channels_are_told_how_to_get_one(layer: layers.Layer) -> None:
+def test_the_error_for_grey_images_without_channels_says_how_to_get_one(layer: layers.Layer) -> None:
     message = rf"layer '{layer.name}' \({type(layer).__name__}\): expected images .*Reshape\(\(28, 28, 1\)\)"
     with pytest.raises(ShapeError, match=message):
         layer.compute_output_shape((None, 28, 28))

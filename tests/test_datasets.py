@@ -386,7 +386,7 @@ def test_unknown_name_or_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, g
         load(given)
 
 
-def test_single_idx_file_is_told_to_be_named_by_its_folder(tmp_path: Path) -> None:
+def test_the_error_for_a_single_idx_file_asks_for_its_folder(tmp_path: Path) -> None:
     write_idx_folder(tmp_path, small())
     with pytest.raises(DataError, match="folder that holds all four"):
         load(tmp_path / IDX_NAMES[0])

@@ -66,7 +66,7 @@ def test_an_epoch_of_the_sample_gives_the_same_weights_without_the_guard(
     data = {"x": scale_pixels(x).reshape(len(x), -1), "y": y, "units": 16, "batch_size": 8}  # 1001 steps: 0.9 ** 1000
     guarded, plain = GUARDED[name](), GUARDED[name]()
     with_guard = trained(guarded, **data)
-    monkeypatch.setattr(optimizers.base, "away_from_denormals", lambda slot, **_: slot)
+    monkeypatch.setattr("netchu.optimizers.base.away_from_denormals", lambda slot, **_: slot)
     without = trained(plain, **data)
     assert fingerprint(with_guard) == fingerprint(without)
     assert any(a.tobytes() != b.tobytes() for a, b in zip(slots_of(guarded), slots_of(plain))), "the guard did nothing"
@@ -84,7 +84,7 @@ def test_an_epoch_of_mnist_gives_the_same_weights_without_the_guard(
     assert len(x) == 60_000
     data = {"x": scale_pixels(x).reshape(len(x), -1), "y": y, "units": 512, "batch_size": 128}
     with_guard = trained(GUARDED[name](), **data)
-    monkeypatch.setattr(optimizers.base, "away_from_denormals", lambda slot, **_: slot)
+    monkeypatch.setattr("netchu.optimizers.base.away_from_denormals", lambda slot, **_: slot)
     assert fingerprint(with_guard) == fingerprint(trained(GUARDED[name](), **data))
 
 
@@ -107,7 +107,7 @@ def test_after_5000_steps_without_gradient_no_slot_holds_denormals(engine: str, 
         return w.array
 
     state = {"w": w} | {f"{i}": variable for i, variable in enumerate(optimizer.variables)}
-    compiled = engines.current().compile(step, state)
+    compiled = engines.current().trace(step, state)
     nothing = engines.current().asarray(np.zeros(64, dtype="float32"))
     for done in range(IDLE_STEPS):
         compiled(nothing)
@@ -118,7 +118,7 @@ def test_after_5000_steps_without_gradient_no_slot_holds_denormals(engine: str, 
 
 
 def test_without_the_guard_there_would_be_denormals(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(optimizers.base, "away_from_denormals", lambda slot, **_: slot)
+    monkeypatch.setattr("netchu.optimizers.base.away_from_denormals", lambda slot, **_: slot)
     optimizer, w = RMSprop(), Variable(np.ones(64, dtype="float32"))
     starting_slots(optimizer, w)
     for _ in range(200):

@@ -33,7 +33,9 @@ from netchu import ops, tape
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "netchu"
 DOCUMENTS = sorted(
-    path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")] if path.is_file()
+    path.relative_to(ROOT).as_posix()
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "src").rglob("README.md")]
+    if path.is_file()
 )
 TWINS = [name for name in DOCUMENTS if name.endswith(".vi.md")]
 RUNNABLE = [name for name in DOCUMENTS if name not in TWINS]

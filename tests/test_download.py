@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from netchu.datasets import cache, download, mnist
 from netchu.datasets.idx import encode_idx
-from netchu.datasets.mirrors import MNIST, DownloadFailedError, Limits, Registry, RemoteFile
+from netchu.datasets.mirrors import MNIST, DownloadFailedError, Limits, RemoteDataset, RemoteFile
 from netchu.errors import DataNotFoundError
 from netchu.system.disk import temporary_name
 
@@ -138,11 +138,11 @@ class FaultServer(http.server.ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients that hang up are what is tested."""
 
-    def registry(self, *behaviours: str) -> Registry:
+    def remote(self, *behaviours: str) -> RemoteDataset:
         """A small data set whose mirrors behave in these ways, in this order."""
         port = self.server_address[1]
         mirrors = tuple(f"http://127.0.0.1:{port}/{behaviour}/" for behaviour in behaviours)
-        return Registry("mnist", FILES, mirrors, schemes=("http",))
+        return RemoteDataset("mnist", FILES, mirrors, schemes=("http",))
 
 
 @pytest.fixture
@@ -178,18 +178,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "mnist"
 
 
-def obtain(registry: Registry, limits: Limits = FAST, offline: bool = False) -> tuple[str, list[str]]:
+def obtain(remote: RemoteDataset, limits: Limits = FAST, offline: bool = False) -> tuple[str, list[str]]:
     """Obtain the set, check that it is the right one, and return its source and notes."""
-    arrays, source, notes = cache.obtain(registry, limits, offline=offline)
+    arrays, source, notes = cache.obtain(remote, limits, offline=offline)
     for array, expected in zip(arrays, ARRAYS, strict=True):
         np.testing.assert_array_equal(array, expected)
         assert array.flags.writeable
     return source, notes
 
 
-def failure(registry: Registry, limits: Limits = FAST) -> str:
+def failure(remote: RemoteDataset, limits: Limits = FAST) -> str:
     with pytest.raises(DownloadFailedError) as caught:
-        cache.obtain(registry, limits, offline=False)
+        cache.obtain(remote, limits, offline=False)
     return str(caught.value)
 
 
@@ -234,23 +234,23 @@ FAULTS = {
 def test_downloads_into_the_cache_and_reads_it_without_network(
     server: FaultServer, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert obtain(server.registry("ok")) == (f"download 127.0.0.1:{server.server_address[1]}", [])
+    assert obtain(server.remote("ok")) == (f"download 127.0.0.1:{server.server_address[1]}", [])
     assert sorted(path.name for path in folder.iterdir()) == sorted(CONTENT)
     assert len(server.requests) == 4
     monkeypatch.setattr(socket, "socket", refuse)
-    assert obtain(server.registry("ok")) == ("cache", [])
-    assert obtain(server.registry("ok"), offline=True) == ("cache", [])
+    assert obtain(server.remote("ok")) == ("cache", [])
+    assert obtain(server.remote("ok"), offline=True) == ("cache", [])
 
 
 @pytest.mark.parametrize("good", ["no-length", "to-ok"])
 def test_unusual_but_right_answers(server: FaultServer, good: str) -> None:
-    source, _ = obtain(server.registry(good))
+    source, _ = obtain(server.remote(good))
     assert source.startswith("download")
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_bad_mirror_gives_way_to_the_next(server: FaultServer, folder: Path, fault: str) -> None:
-    source, notes = obtain(server.registry(fault, "ok"))
+    source, notes = obtain(server.remote(fault, "ok"))
     assert source.startswith("download")
     assert notes == []
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == CONTENT
@@ -260,7 +260,7 @@ def test_bad_mirror_gives_way_to_the_next(server: FaultServer, folder: Path, fau
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_when_all_mirrors_fail_every_reason_is_told(server: FaultServer, folder: Path, fault: str) -> None:
-    message = failure(server.registry(fault, "404"))
+    message = failure(server.remote(fault, "404"))
     assert FAULTS[fault] in message
     assert "HTTP 404" in message
     assert message.count(f"127.0.0.1:{server.server_address[1]}: ") == 2
@@ -269,41 +269,41 @@ def test_when_all_mirrors_fail_every_reason_is_told(server: FaultServer, folder:
 
 
 def test_broken_connection_is_tried_again_on_the_same_mirror(server: FaultServer) -> None:
-    obtain(server.registry("flaky"))
+    obtain(server.remote("flaky"))
     assert len(server.requests) == 8
 
 
 def test_error_page_is_not_asked_for_again(server: FaultServer) -> None:
-    failure(server.registry("500"))
+    failure(server.remote("500"))
     assert len(server.requests) == 1
 
 
 def test_refused_connection_is_a_matter_of_moments() -> None:
-    registry = Registry("mnist", FILES, (f"http://127.0.0.1:{unused_port()}/",), schemes=("http",))
+    remote = RemoteDataset("mnist", FILES, (f"http://127.0.0.1:{unused_port()}/",), schemes=("http",))
     start = time.monotonic()
-    assert "refused" in failure(registry).lower()
+    assert "refused" in failure(remote).lower()
     assert time.monotonic() - start < 2.0
 
 
 def test_unknown_host_is_a_reason_like_any_other() -> None:
-    registry = Registry("mnist", FILES, ("http://nowhere.invalid/",), schemes=("http",))
-    assert "nowhere.invalid" in failure(registry)
+    remote = RemoteDataset("mnist", FILES, ("http://nowhere.invalid/",), schemes=("http",))
+    assert "nowhere.invalid" in failure(remote)
 
 
 def test_silence_ends_after_the_first_wait(server: FaultServer) -> None:
     start = time.monotonic()
-    message = failure(server.registry("silent", "silent"), replace(FAST, first_byte=0.5, stall=5.0))
+    message = failure(server.remote("silent", "silent"), replace(FAST, first_byte=0.5, stall=5.0))
     assert time.monotonic() - start < 3.0
     assert "127.0.0.1" in message
 
 
 def test_silent_mirror_leaves_time_for_the_next(server: FaultServer) -> None:
-    obtain(server.registry("silent", "ok"), replace(FAST, first_byte=1.0, stall=5.0))
+    obtain(server.remote("silent", "ok"), replace(FAST, first_byte=1.0, stall=5.0))
 
 
 def test_sign_in_page_does_not_prolong_the_first_wait(server: FaultServer) -> None:
     start = time.monotonic()
-    message = failure(server.registry("portal", "silent"), replace(FAST, first_byte=0.6, stall=5.0))
+    message = failure(server.remote("portal", "silent"), replace(FAST, first_byte=0.6, stall=5.0))
     assert time.monotonic() - start < 3.0
     assert "HTML page" in message
 
@@ -312,23 +312,23 @@ def test_a_name_lookup_that_hangs_does_not_hold_the_caller(monkeypatch: pytest.M
     free = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: free.wait(10) and refuse())
     start = time.monotonic()
-    registry = Registry("mnist", FILES, ("http://slow.invalid/",), schemes=("http",))
-    assert "no byte came in 0.3 s" in failure(registry, replace(FAST, first_byte=0.3))
+    remote = RemoteDataset("mnist", FILES, ("http://slow.invalid/",), schemes=("http",))
+    assert "no byte came in 0.3 s" in failure(remote, replace(FAST, first_byte=0.3))
     assert time.monotonic() - start < 3.0
     free.set()
 
 
 def test_total_time_is_bounded_even_if_bytes_keep_coming(server: FaultServer) -> None:
     limits = replace(FAST, slow_rate=0.0, total=0.6)
-    assert "not done after 0.6 s" in failure(server.registry("drip"), limits)
+    assert "not done after 0.6 s" in failure(server.remote("drip"), limits)
 
 
 def test_http_mirror_is_refused_by_default(server: FaultServer) -> None:
-    assert Registry("mnist", FILES, ()).schemes == ("https",)
+    assert RemoteDataset("mnist", FILES, ()).schemes == ("https",)
     assert MNIST.schemes == ("https",)
     assert all(mirror.startswith("https://") and mirror.endswith("/") for mirror in MNIST.mirrors)
     assert len(MNIST.mirrors) >= 2
-    assert "refused" in failure(replace(server.registry("ok"), schemes=("https",)))
+    assert "refused" in failure(replace(server.remote("ok"), schemes=("https",)))
     assert server.requests == []
 
 
@@ -344,7 +344,7 @@ def test_redirect_from_https_is_never_followed_downwards(target: str) -> None:
 
 def test_proxy_of_the_environment_is_used(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_address[1]}")
-    obtain(Registry("mnist", FILES, ("http://mirror.invalid/",), schemes=("http",)))
+    obtain(RemoteDataset("mnist", FILES, ("http://mirror.invalid/",), schemes=("http",)))
     assert server.requests[0] == f"http://mirror.invalid/{FILES[0].name}.gz"
 
 
@@ -370,33 +370,33 @@ def make_a_folder(path: Path) -> None:
 def test_damaged_cache_is_fetched_again_and_only_that_file(
     server: FaultServer, folder: Path, harm: Callable[[Path], None]
 ) -> None:
-    obtain(server.registry("ok"))
+    obtain(server.remote("ok"))
     harm(folder / FILES[2].name)
     server.requests.clear()
-    assert obtain(server.registry("ok"))[0].startswith("download")
+    assert obtain(server.remote("ok"))[0].startswith("download")
     assert server.requests == [f"/ok/{FILES[2].name}.gz"]
-    assert obtain(server.registry("ok")) == ("cache", [])
+    assert obtain(server.remote("ok")) == ("cache", [])
 
 
 def test_something_else_under_a_cached_name_is_no_crash(server: FaultServer, folder: Path) -> None:
-    obtain(server.registry("ok"))
+    obtain(server.remote("ok"))
     make_a_folder(folder / FILES[2].name)
-    source, notes = obtain(server.registry("ok"))
+    source, notes = obtain(server.remote("ok"))
     assert source.startswith("download")
     assert "cannot be written" in notes[0]
 
 
 def test_cache_cleared_between_two_loads(server: FaultServer, folder: Path) -> None:
-    obtain(server.registry("ok"))
+    obtain(server.remote("ok"))
     for path in (*folder.iterdir(), *folder.parent.glob("*.lock")):
         path.unlink()
     folder.rmdir()
-    assert obtain(server.registry("ok"))[0].startswith("download")
+    assert obtain(server.remote("ok"))[0].startswith("download")
 
 
 def test_unwritable_cache_is_told_and_the_data_used(server: FaultServer, folder: Path) -> None:
     folder.parent.write_bytes(b"a file where the cache folder should be")
-    source, notes = obtain(server.registry("ok"))
+    source, notes = obtain(server.remote("ok"))
     assert source.startswith("download")
     assert "cannot be written" in notes[0]
     assert "NETCHU_DATA_DIR" in notes[0]
@@ -409,7 +409,7 @@ def test_full_disk_is_told_and_the_data_used(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    source, notes = obtain(server.registry("ok"))
+    source, notes = obtain(server.remote("ok"))
     assert source.startswith("download")
     assert len(notes) == 1
     assert "No space left" in notes[0]
@@ -421,16 +421,16 @@ def test_no_home_is_told_and_the_data_used(server: FaultServer, monkeypatch: pyt
         raise OSError("no home")
 
     monkeypatch.setattr(cache, "cache_folder", nowhere)
-    assert "no home" in obtain(server.registry("ok"))[1][0]
+    assert "no home" in obtain(server.remote("ok"))[1][0]
     with pytest.raises(DownloadFailedError, match="no home"):
-        cache.obtain(server.registry("ok"), FAST, offline=True)
+        cache.obtain(server.remote("ok"), FAST, offline=True)
 
 
 def test_leftovers_of_killed_downloads_are_swept(server: FaultServer, folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / temporary_name("x", "99")).write_bytes(b"half")
     (folder / "mine.txt").write_bytes(b"kept")
-    obtain(server.registry("ok"))
+    obtain(server.remote("ok"))
     assert sorted(path.name for path in folder.iterdir()) == sorted([*CONTENT, "mine.txt"])
 
 
@@ -440,14 +440,14 @@ def test_lock_that_is_a_link_is_not_followed(server: FaultServer, folder: Path, 
     victim.write_bytes(b"precious")
     folder.parent.mkdir(parents=True)
     (folder.parent / "mnist.lock").symlink_to(victim)
-    obtain(server.registry("ok"))
+    obtain(server.remote("ok"))
     assert victim.read_bytes() == b"precious"
 
 
 def test_lock_held_for_too_long_is_a_reason(server: FaultServer, folder: Path) -> None:
     folder.parent.mkdir(parents=True)
     with filelock.FileLock(folder.parent / "mnist.lock"):
-        assert "another process" in failure(server.registry("ok"), replace(FAST, total=0.3))
+        assert "another process" in failure(server.remote("ok"), replace(FAST, total=0.3))
 
 
 def test_those_who_queued_behind_a_vain_wait_do_not_wait_again(server: FaultServer) -> None:
@@ -455,7 +455,7 @@ def test_those_who_queued_behind_a_vain_wait_do_not_wait_again(server: FaultServ
     messages: list[str] = []
     start = time.monotonic()
     threads = [
-        threading.Thread(target=lambda: messages.append(failure(server.registry("silent"), limits))) for _ in range(5)
+        threading.Thread(target=lambda: messages.append(failure(server.remote("silent"), limits))) for _ in range(5)
     ]
     for thread in threads:
         thread.start()
@@ -463,29 +463,29 @@ def test_those_who_queued_behind_a_vain_wait_do_not_wait_again(server: FaultServ
         thread.join()
     assert time.monotonic() - start < 2.0
     assert sum("another process" in message for message in messages) == 4
-    obtain(server.registry("ok"))  # and a later start tries anew
+    obtain(server.remote("ok"))  # and a later start tries anew
 
 
 SCRIPT = """
 import sys
 from pathlib import Path
 from netchu.datasets import cache
-from netchu.datasets.mirrors import Limits, Registry, RemoteFile
+from netchu.datasets.mirrors import Limits, RemoteDataset, RemoteFile
 cache.cache_folder = lambda: Path(sys.argv[1])
-registry = eval(sys.argv[2])
-arrays, source, notes = cache.obtain(registry, Limits(), offline=False)
+remote = eval(sys.argv[2])
+arrays, source, notes = cache.obtain(remote, Limits(), offline=False)
 print(source.split()[0], [array.shape for array in arrays], notes)
 """
 
 
-def start_process(root: Path, registry: Registry) -> subprocess.Popen[str]:
+def start_process(root: Path, remote: RemoteDataset) -> subprocess.Popen[str]:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
-    command = [sys.executable, "-B", "-c", SCRIPT, str(root), repr(registry)]
+    command = [sys.executable, "-B", "-c", SCRIPT, str(root), repr(remote)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
 
 def test_many_processes_download_once(server: FaultServer, folder: Path) -> None:
-    processes = [start_process(folder.parent, server.registry("ok")) for _ in range(4)]
+    processes = [start_process(folder.parent, server.remote("ok")) for _ in range(4)]
     outputs = [process.communicate(timeout=60)[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * 4
     assert sorted(output.split()[0] for output in outputs) == ["cache"] * 3 + ["download"]
@@ -494,14 +494,14 @@ def test_many_processes_download_once(server: FaultServer, folder: Path) -> None
 
 
 def test_killed_download_leaves_nothing_that_hinders_the_next(server: FaultServer, folder: Path) -> None:
-    process = start_process(folder.parent, server.registry("stall"))
+    process = start_process(folder.parent, server.remote("stall"))
     deadline = time.monotonic() + 30
     while not server.requests and time.monotonic() < deadline:
         time.sleep(0.02)
     process.kill()
     process.communicate(timeout=30)
     server.requests.clear()
-    assert obtain(server.registry("ok"))[0].startswith("download")
+    assert obtain(server.remote("ok"))[0].startswith("download")
     assert sorted(path.name for path in folder.iterdir()) == sorted(CONTENT)
 
 
@@ -517,20 +517,20 @@ class Found:
     notes: list[str]
 
 
-def find(registry: Registry, source: str | None = None) -> Found:
-    data, notes = mnist.find_mnist(source, None, registry=registry, limits=FAST)
+def find(remote: RemoteDataset, source: str | None = None) -> Found:
+    data, notes = mnist.find_mnist(source, None, remote=remote, limits=FAST)
     return Found(data.name, data.source, notes)
 
 
 def test_downloaded_set_has_name_and_source(server: FaultServer) -> None:
-    found = find(server.registry("ok"))
+    found = find(server.remote("ok"))
     assert (found.name, found.notes) == ("mnist", [])
     assert found.source.startswith("download 127.0.0.1")
-    assert find(server.registry("404"), "mnist").source == "cache"
+    assert find(server.remote("404"), "mnist").source == "cache"
 
 
 def test_sample_stands_in_and_the_note_tells_why(server: FaultServer) -> None:
-    found = find(server.registry("404", "wrong"))
+    found = find(server.remote("404", "wrong"))
     assert (found.name, found.source) == ("mnist-sample", "package sample")
     (note,) = found.notes
     for part in ("HTTP 404", "wrong SHA-256", "sample", "NETCHU_DATA_DIR", "--data"):
@@ -539,7 +539,7 @@ def test_sample_stands_in_and_the_note_tells_why(server: FaultServer) -> None:
 
 def test_no_stand_in_for_the_real_mnist(server: FaultServer) -> None:
     with pytest.raises(DataNotFoundError, match=r"HTTP 404.*--data"):
-        find(server.registry("404"), "mnist")
+        find(server.remote("404"), "mnist")
 
 
 @pytest.mark.parametrize("value", ["1", "true", "yes"])
@@ -559,14 +559,14 @@ def test_offline_makes_no_network_call(server: FaultServer, monkeypatch: pytest.
 @pytest.mark.parametrize("value", ["", "0", "false"])
 def test_offline_can_be_said_to_be_off(server: FaultServer, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("NETCHU_OFFLINE", value)
-    assert find(server.registry("ok")).source.startswith("download")
+    assert find(server.remote("ok")).source.startswith("download")
 
 
 def test_progress_is_logged_not_printed(
     server: FaultServer, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with caplog.at_level("INFO", logger="netchu"):
-        obtain(server.registry("404", "ok"))
+        obtain(server.remote("404", "ok"))
     assert any("downloading train-images" in message for message in caplog.messages)
     assert any("HTTP 404" in message for message in caplog.messages)
     assert capfd.readouterr() == ("", "")

@@ -163,31 +163,31 @@ def counting(v: Variable) -> tuple[Callable[[Any], Any], list[str]]:
 
 def test_a_compiled_step_changes_its_variables(engine: str) -> None:
     v = Variable([1.0])
-    step = engines.current().compile(counting(v)[0], {"v": v})
+    step = engines.current().trace(counting(v)[0], {"v": v})
     assert np.asarray(step(engines.current().asarray(np.float32(2.0)))).tolist() == [6.0]
     assert v.numpy().tolist() == [3.0]
 
 
-def test_compiling_traces_once(compiled_engine: engines.Engine) -> None:
+def test_compiling_traces_once(traced_engine: engines.Engine) -> None:
     v = Variable([1.0])
     function, traces = counting(v)
-    step = compiled_engine.compile(function, {"v": v})
+    step = traced_engine.trace(function, {"v": v})
     for _ in range(5):
-        step(compiled_engine.asarray(np.float32(1.0)))
+        step(traced_engine.asarray(np.float32(1.0)))
     assert len(traces) == 1
     assert v.numpy().tolist() == [6.0]
 
 
-def test_a_new_shape_compiles_anew(compiled_engine: engines.Engine) -> None:
+def test_a_new_shape_compiles_anew(traced_engine: engines.Engine) -> None:
     v = Variable([1.0, 2.0])
     function, traces = counting(v)
-    step = compiled_engine.compile(function, {"v": v})
-    step(compiled_engine.asarray(np.float32(1.0)))
-    step(compiled_engine.asarray(np.ones(2, dtype="float32")))
+    step = traced_engine.trace(function, {"v": v})
+    step(traced_engine.asarray(np.float32(1.0)))
+    step(traced_engine.asarray(np.ones(2, dtype="float32")))
     assert len(traces) == 2
 
 
-def test_an_exception_in_the_middle_leaves_no_tracer_behind(compiled_engine: engines.Engine) -> None:
+def test_an_exception_in_the_middle_leaves_no_tracer_behind(traced_engine: engines.Engine) -> None:
     v, counter = Variable([1.0]), Variable([0.0])
 
     def step(x: Any) -> Any:
@@ -195,23 +195,23 @@ def test_an_exception_in_the_middle_leaves_no_tracer_behind(compiled_engine: eng
         counter.assign_add(1.0)
         raise RuntimeError("in the middle")
 
-    compiled = compiled_engine.compile(step, {"v": v, "counter": counter})
+    compiled = traced_engine.trace(step, {"v": v, "counter": counter})
     with pytest.raises(RuntimeError, match="in the middle"):
-        compiled(compiled_engine.asarray(np.ones(1, dtype="float32")))
-    assert not compiled_engine.is_traced(v.array)
+        compiled(traced_engine.asarray(np.ones(1, dtype="float32")))
+    assert not traced_engine.is_traced(v.array)
     assert (v.numpy().tolist(), counter.numpy().tolist()) == ([1.0], [0.0])
     v.assign([5.0])  # nothing is being traced any more: any Variable may be assigned
     assert v.numpy().tolist() == [5.0]
 
 
-def test_after_tracing_no_variable_holds_a_tracer(compiled_engine: engines.Engine) -> None:
+def test_after_tracing_no_variable_holds_a_tracer(traced_engine: engines.Engine) -> None:
     model = small_model()
     model.train_on_batch(*batches()[0])
-    held = [variable for variable in model.state().values() if compiled_engine.is_traced(variable.array)]
+    held = [variable for variable in model.state().values() if traced_engine.is_traced(variable.array)]
     assert held == []
 
 
-def test_a_variable_that_is_not_carried_may_not_be_assigned(compiled_engine: engines.Engine) -> None:
+def test_a_variable_that_is_not_carried_may_not_be_assigned(traced_engine: engines.Engine) -> None:
     carried, forgotten = Variable([1.0]), Variable([1.0], name="forgotten")
 
     def step(x: Any) -> Any:
@@ -219,7 +219,7 @@ def test_a_variable_that_is_not_carried_may_not_be_assigned(compiled_engine: eng
         return x
 
     with pytest.raises(EngineError, match=r"'forgotten', which the model does not hold.*before compile"):
-        compiled_engine.compile(step, {"carried": carried})(compiled_engine.asarray(np.ones(1, dtype="float32")))
+        traced_engine.trace(step, {"carried": carried})(traced_engine.asarray(np.ones(1, dtype="float32")))
     assert forgotten.numpy().tolist() == [1.0]
 
 
@@ -235,7 +235,7 @@ def test_a_new_learning_rate_takes_effect_without_compiling_again(engine: str) -
         return loss.array
 
     state = {"w": w} | {variable.name: variable for variable in optimizer.variables}
-    compiled = engines.current().compile(step, state)
+    compiled = engines.current().trace(step, state)
     one = engines.current().asarray(np.ones(1, dtype="float32"))
     compiled(one)
     assert w.numpy().tolist() == [0.5]
@@ -260,7 +260,7 @@ ASKING: list[tuple[str, Callable[[Tensor], Any]]] = [
 
 @pytest.mark.parametrize(("name", "ask"), ASKING, ids=[name for name, _ in ASKING])
 def test_asking_for_numbers_while_tracing_is_an_error(
-    compiled_engine: engines.Engine, name: str, ask: Callable[[Tensor], Any]
+    traced_engine: engines.Engine, name: str, ask: Callable[[Tensor], Any]
 ) -> None:
     def step(x: Any) -> Any:
         ask(wrap(x) * 2.0)
@@ -268,23 +268,23 @@ def test_asking_for_numbers_while_tracing_is_an_error(
 
     words = r"while (JAX|TensorFlow) traces.*netchu\.ops\.where instead of `if`.*run_eagerly=True"
     with pytest.raises(EngineError, match=words):
-        compiled_engine.compile(step, {})(compiled_engine.asarray(np.float32(1.0)))
+        traced_engine.trace(step, {})(traced_engine.asarray(np.float32(1.0)))
 
 
-def test_a_traced_tensor_can_be_printed(compiled_engine: engines.Engine) -> None:
+def test_a_traced_tensor_can_be_printed(traced_engine: engines.Engine) -> None:
     seen = []
 
     def step(x: Any) -> Any:
         seen.append(repr(wrap(x)))
         return x
 
-    compiled_engine.compile(step, {})(compiled_engine.asarray(np.ones((2, 3), dtype="float32")))
+    traced_engine.trace(step, {})(traced_engine.asarray(np.ones((2, 3), dtype="float32")))
     assert seen == ["Tensor(traced, shape=(2, 3), dtype=float32)"]
 
 
 def test_random_numbers_go_on_from_step_to_step(engine: str) -> None:
     stream = Stream(seed=3)
-    compiled = engines.current().compile(lambda: stream.uniform((4,)), {"step": stream.step})
+    compiled = engines.current().trace(lambda: stream.uniform((4,)), {"step": stream.step})
     first, second = (np.asarray(compiled()).tolist() for _ in range(2))
     again = Stream(seed=3)
     assert [first, second] == [np.asarray(again.uniform((4,))).tolist() for _ in range(2)]

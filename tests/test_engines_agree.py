@@ -64,15 +64,15 @@ def assert_near(got: list[np.ndarray], expected: list[np.ndarray]) -> None:
         assert difference <= RTOL, f"array {i} {b.shape}: ||a-b|| = {difference:.2e} ||b||"
 
 
-def test_gradients_and_loss_agree_after_one_step(compiled_engine: engines.Engine) -> None:
-    (a, loss_a), (b, loss_b) = on(compiled_engine.name, gradients_and_loss), on("numpy", gradients_and_loss)
+def test_gradients_and_loss_agree_after_one_step(traced_engine: engines.Engine) -> None:
+    (a, loss_a), (b, loss_b) = on(traced_engine.name, gradients_and_loss), on("numpy", gradients_and_loss)
     assert_near(a, b)
     assert loss_a == pytest.approx(loss_b, rel=RTOL)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_weights_and_figures_agree_after_one_compiled_step(compiled_engine: engines.Engine, optimizer: str) -> None:
-    a, figures_a = on(compiled_engine.name, weights_and_figures, optimizer)
+def test_weights_and_figures_agree_after_one_compiled_step(traced_engine: engines.Engine, optimizer: str) -> None:
+    a, figures_a = on(traced_engine.name, weights_and_figures, optimizer)
     b, figures_b = on("numpy", weights_and_figures, optimizer)
     assert_near(a, b)
     assert list(figures_a) == list(figures_b) == ["accuracy", "loss"]
@@ -86,7 +86,7 @@ def test_numbers_that_agree_can_disagree() -> None:
         assert_near(wrong, a)
 
 
-def test_compiled_and_line_by_line_agree(compiled_engine: engines.Engine) -> None:
+def test_compiled_and_line_by_line_agree(traced_engine: engines.Engine) -> None:
     (eager, _), compiled = gradients_and_loss(), compiled_gradients()
     for a, b in zip(compiled, eager):
         assert np.linalg.norm(a - b) <= 1e-5 * np.linalg.norm(b)  # the difference of two weights rounds each element

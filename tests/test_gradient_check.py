@@ -154,6 +154,6 @@ def test_it_is_public_whether_or_not_its_module_was_imported_before() -> None:
         netchu.gradcheck(ops.stop_gradient, np.ones(3), name="stopped")
 
 
-def test_it_asks_for_the_numpy_engine(compiled_engine: engines.Engine) -> None:
-    with pytest.raises(EngineError, match=rf"numpy engine.*engine={compiled_engine.name}"):
+def test_it_asks_for_the_numpy_engine(traced_engine: engines.Engine) -> None:
+    with pytest.raises(EngineError, match=rf"numpy engine.*engine={traced_engine.name}"):
         gradcheck(ops.exp, np.ones(3))

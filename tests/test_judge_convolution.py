@@ -18,7 +18,7 @@ import pytest
 import netchu
 from helpers import EXACT, RUN_ATOL, STEP_ATOL, assert_close
 from netchu import GradientTape, Tensor, Variable, layers, ops
-from netchu.ops.convolution import windows_along
+from netchu.ops.windows import windows_along
 
 pytestmark = pytest.mark.judge
 

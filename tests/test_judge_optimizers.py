@@ -155,7 +155,7 @@ def own_steps(optimizer: Any) -> list[list[np.ndarray]]:
         return weights[0].array
 
     state = {str(i): w for i, w in enumerate(weights)} | optimizer.state()
-    compiled = here.compile(step, {f"state/{name}": variable for name, variable in state.items()})
+    compiled = here.trace(step, {f"state/{name}": variable for name, variable in state.items()})
     after = []
     for number in range(STEPS):
         compiled(*map(here.asarray, gradients(number)))
@@ -233,7 +233,7 @@ def averaged_steps(optimizer: Any) -> tuple[list[Variable], list[list[np.ndarray
         return weights[0].array
 
     state = {f"weights/{i}": w for i, w in enumerate(weights)} | optimizer.state()
-    compiled, after = here.compile(step, state), []
+    compiled, after = here.trace(step, state), []
     for number in range(10):
         compiled(*map(here.asarray, gradients(number)))
         averages = [slots["moving_average"] for slots in optimizer.slots]

@@ -1,7 +1,7 @@
 """Layers: what holds for every one of them, and what their constructors refuse.
 
 A layer in the registry without a case here fails.  What the layers draw stands in `test_layers_that_draw.py`, layers of
-one's own and weights in `test_own_layers.py`, real Keras in `test_judge_layers.py`.
+the user's own and weights in `test_own_layers.py`, real Keras in `test_judge_layers.py`.
 """
 
 from __future__ import annotations
@@ -269,10 +269,10 @@ def same_draws(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_engines_agree(case: Case, training: bool, compiled_engine: engines.Engine, same_draws: None) -> None:
+def test_engines_agree(case: Case, training: bool, traced_engine: engines.Engine, same_draws: None) -> None:
     """Outputs, gradients at the input and at the weights, and what the layer keeps of the step."""
     x, results, weights = some_input(case), {}, None
-    for name in ("numpy", compiled_engine.name):
+    for name in ("numpy", traced_engine.name):
         engines.set_engine(name)
         layer = case.make()
         layer(x, training=False)
@@ -284,8 +284,8 @@ def test_engines_agree(case: Case, training: bool, compiled_engine: engines.Engi
             total = ops.sum(y * np.linspace(0.5, 1.5, math.prod(y.shape), dtype="float32").reshape(y.shape))
         gradients = tape.gradient(total, [source, *layer.trainable_weights])
         results[name] = [y.numpy(), *(g.numpy() for g in gradients if g is not None), *layer.get_weights()]
-    assert len(results["numpy"]) == len(results[compiled_engine.name])
-    for ours, expected in zip(results[compiled_engine.name], results["numpy"]):
+    assert len(results["numpy"]) == len(results[traced_engine.name])
+    for ours, expected in zip(results[traced_engine.name], results["numpy"]):
         assert_close(ours, expected, atol=SUM_ATOL, rtol=ENGINE_RTOL)
 
 

@@ -104,7 +104,7 @@ def test_a_run_that_is_cut_goes_on_with_the_same_draws(make: Callable[..., Layer
 def test_draws_are_the_same_compiled_and_eager(make: Callable[..., Layer], engine: str) -> None:
     eager, layer = drawn(make(seed=3)), make(seed=3)
     layer.ensure_built(IMAGES.shape)
-    compiled = engines.current().compile(lambda x: unwrap(layer(wrap(x), training=True)), layer.state())
+    compiled = engines.current().trace(lambda x: unwrap(layer(wrap(x), training=True)), layer.state())
     images = engines.current().asarray(IMAGES)
     for output in eager:
         assert_close(np.asarray(compiled(images)), output, atol=FUSED_ATOL)

@@ -28,7 +28,6 @@ from netchu.callbacks.progress import ProgressLine
 from netchu.errors import TrainingError
 from netchu.layers import Dense, Dropout, Input
 from netchu.optimizers import SGD, RMSprop
-from netchu.training import loop
 from netchu.training.loop import Pace
 from small_nets import classifier, clusters, sha256_of
 
@@ -64,7 +63,7 @@ class ToldAt(Callback):
 @pytest.fixture
 def long_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks go as far as they may: time sets no bound."""
-    monkeypatch.setattr(Pace, "end", lambda self, made: setattr(self, "steps", 10**6))
+    monkeypatch.setattr(Pace, "took", lambda self, seconds, made: setattr(self, "steps", 10**6))
 
 
 def outcome(*callbacks: Callback, model: Sequential | None = None, **settings: Any) -> tuple[str, dict[str, Any]]:
@@ -103,7 +102,7 @@ def test_it_learns_what_steps_by_hand_learn(engine: str, long_chunks: None) -> N
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)  # compiled apart: other last bits
 
 
-def test_bytes_stay_bytes_on_the_device(compiled_engine: engines.Engine) -> None:
+def test_bytes_stay_bytes_on_the_device(traced_engine: engines.Engine) -> None:
     seen: list[str] = []
 
     class Looks(Sequential):
@@ -168,15 +167,11 @@ def test_the_progress_line_is_told_of_what_it_prints(capsys: pytest.CaptureFixtu
 # --- how far at once -------------------------------------------------------------------------------------------------
 
 
-def test_chunks_grow_to_a_quarter_of_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [0.0]
-    monkeypatch.setattr(loop.time, "perf_counter", lambda: now[0])
+def test_chunks_grow_to_a_quarter_of_a_second() -> None:
     pace, lengths = Pace(), []
     for seconds_a_step in (0.5, 0.002, 0.002, 0.002, 0.01, 3.0, 0.002):  # compiled in the first; a busy machine later
-        pace.begin()
         lengths.append(pace.steps)
-        now[0] += seconds_a_step * pace.steps
-        pace.end(pace.steps)
+        pace.took(seconds_a_step * pace.steps, pace.steps)
     assert lengths == [1, 1, 8, 64, 125, 25, 1]
 
 

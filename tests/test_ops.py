@@ -285,42 +285,42 @@ def cases_of(operation: str) -> list[Case]:
     return [case for case in CASES if case.operation == operation]
 
 
-def compare_compiled(compiled_engine: engines.Engine, cases: list[Case]) -> None:
+def compare_compiled(traced_engine: engines.Engine, cases: list[Case]) -> None:
     """Assert that one compiled function of all these cases gives NumPy's values and gradients."""
 
     def step(*arguments: list[Any]) -> list[list[Any]]:
         results = [value_and_gradients(case, list(map(wrap, arrays))) for case, arrays in zip(cases, arguments)]
         return [[t.array for t in row] for row in results]
 
-    arguments = [[compiled_engine.asarray(a) for a in case.arrays("float32")] for case in cases]
-    actual = compiled_engine.compile(step, {})(*arguments)
+    arguments = [[traced_engine.asarray(a) for a in case.arrays("float32")] for case in cases]
+    actual = traced_engine.trace(step, {})(*arguments)
     for case, row in zip(cases, actual):
         for a, b in zip(row, on_numpy(case, "float32"), strict=True):
             assert_close(np.asarray(a), b, rtol=ENGINE_RTOL, what=case.label)
 
 
 @pytest.mark.parametrize("operation", NETCHU_OPERATIONS)
-def test_compiled_is_numpy(compiled_engine: engines.Engine, operation: str) -> None:
+def test_compiled_is_numpy(traced_engine: engines.Engine, operation: str) -> None:
     cases = cases_of(operation)
-    compare_compiled(compiled_engine, cases[:: max(1, len(cases) // 5)])  # XLA takes 10 ms to compile each
+    compare_compiled(traced_engine, cases[:: max(1, len(cases) // 5)])  # XLA takes 10 ms to compile each
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("operation", NETCHU_OPERATIONS)
-def test_compiled_is_numpy_in_every_case(compiled_engine: engines.Engine, operation: str) -> None:
-    compare_compiled(compiled_engine, cases_of(operation))
+def test_compiled_is_numpy_in_every_case(traced_engine: engines.Engine, operation: str) -> None:
+    compare_compiled(traced_engine, cases_of(operation))
 
 
 @pytest.mark.parametrize("operation", NETCHU_OPERATIONS)
-def test_line_by_line_is_numpy(compiled_engine: engines.Engine, operation: str) -> None:
+def test_line_by_line_is_numpy(traced_engine: engines.Engine, operation: str) -> None:
     case = cases_of(operation)[0]
     actual = [host(t) for t in value_and_gradients(case, case.arrays("float32"))]
     for a, b in zip(actual, on_numpy(case, "float32"), strict=True):
         assert_close(a, b, rtol=ENGINE_RTOL, what=case.label)
 
 
-def test_mixing_tensors_of_two_engines_is_an_error(compiled_engine: engines.Engine) -> None:
+def test_mixing_tensors_of_two_engines_is_an_error(traced_engine: engines.Engine) -> None:
     elsewhere = Tensor([1.0])
     engines.set_engine("numpy")
-    with pytest.raises(EngineError, match=rf"'{compiled_engine.name}' met the engine 'numpy'.*set_engine"):
+    with pytest.raises(EngineError, match=rf"'{traced_engine.name}' met the engine 'numpy'.*set_engine"):
         ops.add(elsewhere, Tensor([1.0]))

@@ -205,7 +205,7 @@ def test_set_weights_counts_the_arrays(count: int) -> None:
         layer.set_weights([np.zeros((3, 2)), np.zeros(2), np.zeros(2)][:count])
 
 
-def test_losses_after_a_compiled_step_are_numbers(compiled_engine: str) -> None:
+def test_losses_after_a_compiled_step_are_numbers(traced_engine: str) -> None:
     x, y = clusters()
     dense = Dense(3, activation="softmax", activity_regularizer="l2", kernel_regularizer="l2")
     model = Sequential([Input((x.shape[1],)), dense])

@@ -49,7 +49,7 @@ def on_a_terminal(monkeypatch: pytest.MonkeyPatch, columns: int = 80, **settings
     monkeypatch.setenv("COLUMNS", str(columns))
     stream = Terminal()
     line = ProgressLine(1, stream=stream)
-    each = LambdaCallback(on_train_batch_end=lambda batch, logs: None)  # with it the line, too, is told of each step
+    each = LambdaCallback(on_train_batch_end=lambda batch, logs: None)  # with it the line, too, is called for each step
     classifier().fit(*clusters(), batch_size=10, callbacks=[line, each], **settings)
     return stream.getvalue().split("\n")
 

@@ -63,7 +63,7 @@ def test_streams_are_numbered_in_the_order_of_asking() -> None:
     assert random.seed() == 5
 
 
-def test_a_seed_of_ones_own_takes_no_number() -> None:
+def test_a_given_seed_takes_no_number() -> None:
     random.set_seed(5)
     assert random.next_stream(9) == (9, 0)
     assert random.next_stream() == (5, 1)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from netchu import activations, initializers, losses, metrics, optimizers
+from netchu import activations, constraints, initializers, layers, losses, metrics, optimizers, regularizers
 from netchu.errors import UsageError
-from netchu.registry import Configurable, Registry, to_json
+from netchu.registry import Configurable, Registry, is_netchus, to_json
 
 
 class Shape(Configurable):
@@ -89,7 +89,7 @@ def test_what_stands_for_an_object() -> None:
     assert SHAPES.get(len) is len
 
 
-def test_ones_own_class_is_found_when_given() -> None:
+def test_a_users_class_is_found_when_given() -> None:
     class Hexagon(Shape):
         pass
 
@@ -137,3 +137,140 @@ def test_everything_in_the_tables_is_made_again_from_its_configuration(module: A
         again = type(made).from_config(made.get_config())
         assert again.get_config() == made.get_config(), name
         assert eval(repr(made), vars(module)).get_config() == made.get_config(), name
+
+
+# --- the tables of netchu ---------------------------------------------------------------------------------------------
+
+# Every name that a user or a file may give, as messages write it.  Without one of them programs and files would break.
+NAMES: dict[str, tuple[Registry[Any], str]] = {
+    "activation": (
+        activations._registry,
+        """
+        celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu
+        linear log_sigmoid log_softmax mish relu relu6 selu sigmoid silu soft_shrink softmax softplus
+        softsign sparse_plus sparse_sigmoid sparsemax squareplus swish tanh tanh_shrink threshold
+        """,
+    ),
+    "constraint": (constraints._registry, "max_norm min_max_norm non_neg unit_norm"),
+    "initializer": (
+        initializers._registry,
+        """
+        constant glorot_normal glorot_uniform he_normal he_uniform lecun_normal lecun_uniform ones
+        random_normal random_uniform truncated_normal variance_scaling zeros
+        """,
+    ),
+    "layer": (
+        layers.registry,
+        """
+        Activation ActivityRegularization AlphaDropout AveragePooling2D BatchNormalization Conv2D Dense
+        DepthwiseConv2D Dropout ELU Flatten GaussianDropout GaussianNoise GlobalAveragePooling2D
+        GlobalMaxPooling2D InputLayer LayerNormalization LeakyReLU MaxPooling2D PReLU Permute RandomRotation
+        RandomTranslation RandomZoom ReLU Rescaling Reshape Softmax SpatialDropout2D ZeroPadding2D
+        """,
+    ),
+    "loss": (
+        losses._registry,
+        """
+        bce binary_crossentropy binary_focal_crossentropy categorical_crossentropy
+        categorical_focal_crossentropy categorical_hinge cosine_similarity hinge huber huber_loss
+        kl_divergence kld log_cosh mae mape mean_absolute_error mean_absolute_percentage_error
+        mean_squared_error mean_squared_logarithmic_error mse msle poisson sparse_categorical_crossentropy
+        squared_hinge
+        """,
+    ),
+    "metric": (
+        metrics._registry,
+        """
+        acc accuracy auc bce binary_accuracy binary_crossentropy binary_focal_crossentropy
+        categorical_accuracy categorical_crossentropy categorical_focal_crossentropy categorical_hinge
+        cosine_similarity f1_score f_beta_score false_negatives false_positives hinge huber huber_loss
+        kl_divergence kld log_cosh log_cosh_error mae mape mean mean_absolute_error
+        mean_absolute_percentage_error mean_squared_error mean_squared_logarithmic_error mse msle poisson
+        precision recall root_mean_squared_error sparse_categorical_accuracy sparse_categorical_crossentropy
+        sparse_top_k_categorical_accuracy squared_hinge sum top_k_categorical_accuracy true_negatives
+        true_positives
+        """,
+    ),
+    "optimizer": (optimizers._registry, "adadelta adagrad adam adamax adamw lion nadam rmsprop sgd"),
+    "regularizer": (regularizers._registry, "l1 l1l2 l2 orthogonal_regularizer"),
+    "schedule": (
+        optimizers.schedules._registry,
+        """
+        CosineDecay CosineDecayRestarts ExponentialDecay InverseTimeDecay OneCycle PiecewiseConstantDecay
+        PolynomialDecay
+        """,
+    ),
+}
+ALIASES = {
+    "acc": "Accuracy",
+    "bce": "BinaryCrossentropy",
+    "hard_swish": "hard_silu",
+    "huber_loss": "Huber",
+    "kld": "KLDivergence",
+    "mae": "MeanAbsoluteError",
+    "mape": "MeanAbsolutePercentageError",
+    "mse": "MeanSquaredError",
+    "msle": "MeanSquaredLogarithmicError",
+    "swish": "silu",
+}
+
+
+def plain(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_every_name_that_is_known(kind: str) -> None:
+    registry, known = NAMES[kind]
+    assert sorted(registry.names) == known.split()
+    assert registry.kind == kind
+    for name in known.split():
+        entry = registry.find(name)
+        assert plain(entry.__name__) == plain(ALIASES.get(name, name)), name
+        for spelled in (name.upper(), plain(name)):
+            assert registry.find(spelled) is entry, spelled
+        assert entry in registry.entries
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_no_other_name_is_known(kind: str) -> None:
+    registry, known = NAMES[kind]
+    accepted = {plain(name) for name in known.split()}
+    public = {name for module in (layers, losses, metrics, optimizers) for name in module.__all__}
+    for name in sorted(public | {"get", "Layer", "Loss", "Metric", "LossFunction", "MaxPool2D", "Input", "reduce"}):
+        if plain(name) not in accepted:
+            with pytest.raises(UsageError, match=f"Could not interpret {kind} identifier: '{name}'"):
+                registry.find(name)
+
+
+def test_the_name_of_a_loss_is_a_class_or_the_function_of_its_samples() -> None:
+    for name in losses.names:
+        function = losses.get_function(name)
+        assert function in losses.functions
+        assert plain(function.__name__) == plain(losses._registry.find(name).__name__)
+
+
+def test_the_name_of_a_loss_that_is_no_metric_is_the_mean_of_the_loss() -> None:
+    assert metrics._registry.find("huber") is losses.huber
+    assert metrics._registry.find("kld") is losses.kl_divergence
+    assert metrics._registry.find("kl_divergence") is metrics.KLDivergence
+    assert metrics._registry.find("mse") is metrics.MeanSquaredError
+
+
+def test_a_table_is_built_from_what_a_module_makes_public() -> None:
+    class Circle(Shape):
+        pass
+
+    page = {"Shape": Shape, "Square": Square, "Box": Square, "Circle": Circle, "area": len, "side": plain}
+    of_classes: Registry[Shape] = Registry.of(
+        "shape", page, list(page), base=Shape, without={"Circle"}, aliases={"sq": "square"}, besides={"len": len}
+    )
+    assert of_classes.table == {"len": len, "square": Square, "sq": Square}
+    assert of_classes.entries == (len, Square)
+    of_functions: Registry[Any] = Registry.of("function", page, list(page))
+    assert of_functions.table == {"side": plain}
+
+
+def test_what_is_netchus_own() -> None:
+    assert all(map(is_netchus, (losses.Huber, losses.Huber(), activations.relu, activations.linear)))
+    assert not any(map(is_netchus, (Shape, Shape(), plain, lambda x: x, len, 3)))

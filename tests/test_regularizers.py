@@ -102,7 +102,7 @@ def test_names_classes_objects_and_functions() -> None:
     assert regularizers.l2(0.3).get_config() == {"l2": 0.3}
 
 
-def test_a_function_of_ones_own(engine: str) -> None:
+def test_a_users_function(engine: str) -> None:
     layer = Dense(2, kernel_initializer="ones", kernel_regularizer=lambda w: 0.5 * ops.sum(w))
     layer(np.ones((1, 3), "float32"))
     assert [float(loss) for loss in layer.losses] == [3.0]
@@ -133,7 +133,7 @@ def test_unknown_names_list_the_right_ones() -> None:
 
 
 def test_orthogonality_is_of_a_matrix() -> None:
-    with pytest.raises(UsageError, match=r'mode "rows" or "columns". Got: mode=\'both\''):
+    with pytest.raises(UsageError, match=r"mode among 'rows', 'columns'\. Got: mode='both'"):
         OrthogonalRegularizer(mode="both")
     for shape in ((3,), (1, 3), (2, 3, 4)):
         with pytest.raises(ShapeError, match="a matrix of two or more rows"):

@@ -373,7 +373,7 @@ def test_a_run_with_averages_goes_on_from_before_they_became_its_weights(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("feature", ["dropout", "augmentation", "normalization", "accumulation", "early stopping"])
-def test_five_epochs_are_two_and_three_when_compiled(feature: str, compiled_engine: Any, tmp_path: Path) -> None:
+def test_five_epochs_are_two_and_three_when_compiled(feature: str, traced_engine: Any, tmp_path: Path) -> None:
     five_epochs_are_two_and_three("Adam, amsgrad", feature, tmp_path)
 
 

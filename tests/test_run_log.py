@@ -191,7 +191,7 @@ def test_a_full_disk_does_not_end_the_training(tmp_path: Path, monkeypatch: pyte
 
 
 REFUSED = {
-    "batch_freq": ({"batch_freq": -1}, "RunLog: expected batch_freq to be a whole number >= 0"),
+    "batch_freq": ({"batch_freq": -1}, "RunLog: expected batch_freq as a whole number >= 0"),
     "about": ({"about": {"a": {1}}}, "RunLog: expected about as JSON values"),
     "about NaN": ({"about": {"a": math.nan}}, "RunLog: expected about as JSON values"),
 }

@@ -75,14 +75,14 @@ def test_equal_runs_in_two_processes_give_equal_files(tmp_path: Path) -> None:
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
-def test_model_saved_on_one_engine_loads_on_the_other(tmp_path: Path, compiled_engine: engines.Engine) -> None:
+def test_model_saved_on_one_engine_loads_on_the_other(tmp_path: Path, traced_engine: engines.Engine) -> None:
     engines.set_engine("numpy")
     path = tmp_path / "model.safetensors"
     x, _ = clusters()
     model = classifier()
     model.save(path)
     expected = model.predict(x, verbose=0)
-    engines.set_engine(compiled_engine.name)
+    engines.set_engine(traced_engine.name)
     np.testing.assert_allclose(load_model(path).predict(x, verbose=0), expected, rtol=1e-5)
 
 

@@ -65,7 +65,7 @@ def test_rates_by_hand(engine: str, schedule: LearningRateSchedule, rates: dict[
 @pytest.mark.parametrize(("schedule", "rates"), BY_HAND, ids=IDS)
 def test_a_compiled_rate_is_the_rate(engine: str, schedule: LearningRateSchedule, rates: dict[int, float]) -> None:
     here = engines.current()
-    compiled = here.compile(lambda step: schedule(Tensor(step)).array, {})
+    compiled = here.trace(lambda step: schedule(Tensor(step)).array, {})
     for step, rate in rates.items():
         assert_close(here.to_numpy(compiled(here.asarray(step))), np.float32(rate), atol=ENGINE_RTOL, what=f"{step}")
 
@@ -80,12 +80,12 @@ JUMPS: list[tuple[Any, Any]] = [
 
 
 @pytest.mark.parametrize(("make", "right"), JUMPS, ids=[repr(make(41)) for make, _ in JUMPS])
-def test_whole_numbers_are_whole_under_a_compiler_too(compiled_engine: engines.Engine, make: Any, right: Any) -> None:
+def test_whole_numbers_are_whole_under_a_compiler_too(traced_engine: engines.Engine, make: Any, right: Any) -> None:
     for n in (41, 47, 55, 97):  # n * (1 / n), as XLA computes n / n, is below 1 in float32
         schedule = make(n)
-        compiled = compiled_engine.compile(lambda step, s=schedule: s(Tensor(step)).array, {})
+        compiled = traced_engine.trace(lambda step, s=schedule: s(Tensor(step)).array, {})
         for k in (0, 1, 2, 3, 5):
-            rate = compiled_engine.to_numpy(compiled(compiled_engine.asarray(k * n)))
+            rate = traced_engine.to_numpy(compiled(traced_engine.asarray(k * n)))
             assert_close(rate, np.float32(right(k)), atol=ENGINE_RTOL, what=f"{n=}, {k=}")
 
 
@@ -120,7 +120,7 @@ def test_each_step_takes_its_rate(engine: str) -> None:
         return w.array
 
     optimizer.build([w])
-    compiled = here.compile(step, {"w": w} | optimizer.state())
+    compiled = here.trace(step, {"w": w} | optimizer.state())
     found = []
     for _ in range(4):
         compiled(here.asarray(np.float32([1.0])))
@@ -187,7 +187,7 @@ def test_what_a_file_cannot_hold_is_not_known() -> None:
     assert optimizers.is_known(SGD(0.5))
 
 
-def test_a_schedule_of_ones_own_comes_back_with_its_class() -> None:
+def test_a_users_schedule_comes_back_with_its_class() -> None:
     config = schedules.serialize(Halving(0.5))
     assert float(schedules.deserialize(config, {"Halving": Halving})(1)) == 0.25
 

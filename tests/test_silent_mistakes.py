@@ -102,11 +102,11 @@ def test_predict_follows_pop_and_add(engine: str) -> None:
     assert model.predict(X, verbose=0).shape == (len(X), 2)
 
 
-def test_a_model_survives_a_visit_to_another_engine(compiled_engine: engines.Engine) -> None:
+def test_a_model_survives_a_visit_to_another_engine(traced_engine: engines.Engine) -> None:
     engines.set_engine("numpy")
     model = network(3)
     before = model.predict(X, verbose=0)
-    engines.set_engine(compiled_engine.name)
+    engines.set_engine(traced_engine.name)
     with pytest.raises(EngineError, match="a program"):
         model.predict(X, verbose=0)
     engines.set_engine("numpy")
@@ -176,7 +176,7 @@ def relu(x: Any) -> Tensor:
 
 
 class SGD(optimizers.SGD):
-    """An optimizer of one's own under a name of netchu's."""
+    """A user's optimizer under a name of netchu's."""
 
 
 def own_dense() -> Layer:
@@ -184,7 +184,7 @@ def own_dense() -> Layer:
 
 
 @pytest.mark.parametrize("layer", [Dense(5, relu), own_dense()], ids=["function", "class"])
-def test_code_of_ones_own_is_not_saved_under_a_name_of_netchus(layer: Layer, tmp_path: Path) -> None:
+def test_a_users_code_is_not_saved_under_a_name_of_netchus(layer: Layer, tmp_path: Path) -> None:
     model = Sequential([Input((4,)), layer])
     with pytest.raises(UsageError, match="save: expected"):
         model.save(tmp_path / "own.safetensors")
@@ -192,7 +192,7 @@ def test_code_of_ones_own_is_not_saved_under_a_name_of_netchus(layer: Layer, tmp
 
 
 class Through(Layer):
-    """A layer of one's own that keeps a function, which is no part of its configuration."""
+    """A user's layer that keeps a function, which is no part of its configuration."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -202,14 +202,14 @@ class Through(Layer):
         return self.function(x)
 
 
-def test_a_layer_of_ones_own_may_keep_a_function(tmp_path: Path) -> None:
+def test_a_users_layer_may_keep_a_function(tmp_path: Path) -> None:
     model = Sequential([Input((X.shape[1],)), Through(), Dense(3)])
     model.save(tmp_path / "own.safetensors")
     again = load_model(tmp_path / "own.safetensors", custom_objects={"Through": Through})
     assert (again.predict(X, verbose=0) == model.predict(X, verbose=0)).all()
 
 
-def test_an_optimizer_of_ones_own_is_left_out_of_the_file(tmp_path: Path) -> None:
+def test_a_users_optimizer_is_left_out_of_the_file(tmp_path: Path) -> None:
     model = network(3, "softmax")
     model.compile(SGD(), "sparse_categorical_crossentropy")
     model.save(tmp_path / "own.safetensors")
@@ -237,7 +237,7 @@ def test_gradient_takes_tensors_only(target: Any, sources: Any) -> None:
         tape.gradient(loss if target == "loss" else target, w if sources == "w" else sources)
 
 
-def test_an_operation_of_ones_own_cannot_take_the_name_of_netchus() -> None:
+def test_a_users_operation_cannot_take_the_name_of_netchus() -> None:
     from netchu.engines import Array
     from netchu.tape import Result
 
@@ -294,16 +294,19 @@ def test_what_is_set_on_a_layer_between_steps_takes_effect(engine: str) -> None:
     assert model.train_on_batch(x, y)[0] == pytest.approx(model.evaluate(x, y, verbose=0)[0], rel=0.2)
 
 
-def test_other_models_and_the_model_itself_compile_nothing_anew() -> None:
+def test_what_no_step_depends_on_traces_nothing_anew() -> None:
     x, y = clusters()
-    model = classifier()
+    model, other = classifier(), classifier()
     model.train_on_batch(x, y)
-    steps = model._compiled_steps
-    classifier().train_on_batch(x, y)
+    steps = dict(model._traced.functions)
+    other.train_on_batch(x, y)
+    other.layers[0].activation = activations.get("tanh")
+    other.optimizer.beta = 0.5
     model.stop_training = True
-    model.note = "an attribute of the model"
+    model.note = "a new attribute of the model"
+    model.layers[0].trainable = True  # as it was
     model.train_on_batch(x, y)
-    assert model._compiled_steps is steps
+    assert model._traced.functions == steps
 
 
 @pytest.mark.parametrize("engine", ["numpy", "jax"], indirect=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import netchu
 from helpers import assert_close, assert_same_bits
-from netchu import ops, tape
+from netchu import engines, ops, tape
 from netchu.engines import Array
 from netchu.errors import TapeError, UsageError
 from netchu.layers import Dense, Input
@@ -173,12 +175,137 @@ def test_nothing_is_recorded_outside_or_for_plain_arrays() -> None:
     assert recorder.records == []
 
 
-# --- one tape a thread -----------------------------------------------------------------------------------------------
+# --- tapes in tapes ---------------------------------------------------------------------------------------------------
 
 
-def test_a_second_tape_in_a_thread_is_an_error() -> None:
-    with GradientTape(), pytest.raises(TapeError, match="already open in this thread"), GradientTape():
+def test_each_of_two_open_tapes_records() -> None:
+    w = Variable([3.0])
+    with GradientTape() as outer:
+        y = w * w
+        with GradientTape() as inner:
+            z = y * w
+        last = z * 2.0
+    assert [record.operation for record in outer.records] == ["multiply"] * 3
+    assert len(inner.records) == 1
+    assert inner.gradient(z, w).numpy().tolist() == [9.0]  # y is a constant to the inner one
+    assert outer.gradient(last, w).numpy().tolist() == [54.0]
+
+
+def test_an_inner_gradient_is_a_constant_that_may_be_used() -> None:
+    w = Variable([3.0])
+    with GradientTape() as outer:
+        with GradientTape() as inner:
+            loss = w * w * w
+        g = inner.gradient(loss, w)
+        penalty = w * ops.stop_gradient(g)
+    assert outer.gradient(penalty, w).numpy().tolist() == [27.0]
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_second_derivative_is_an_error_that_says_what_to_do(inside: bool) -> None:
+    w = Variable([3.0])
+    with GradientTape() as outer:
+        with GradientTape() as inner:
+            loss = w * w * w
+            g = inner.gradient(loss, w) if inside else None
+        g = inner.gradient(loss, w) if g is None else g
+        total = ops.sum(g * g) + loss
+    assert outer.gradient(loss, w).numpy().tolist() == [27.0]
+    with pytest.raises(TapeError, match=r"no other gradient went into.*no second derivatives.*stop_gradient"):
+        outer.gradient(total, w)
+
+
+def test_a_tape_that_is_open_cannot_be_opened_again() -> None:
+    tape = GradientTape()
+    with tape, pytest.raises(TapeError, match="a tape that is not open"), tape:
         pass
+    with tape:
+        Variable([1.0]) * 2.0
+    assert len(tape.records) == 1
+
+
+# --- what a record knows ---------------------------------------------------------------------------------------------
+
+
+class Doubled(netchu.Layer):
+    def call(self, x: Tensor) -> Tensor:
+        return x * 2.0
+
+
+def test_a_record_knows_its_layer_settings_and_line() -> None:
+    layer, w = Doubled(), Variable([[1.0, -2.0]])
+    with GradientTape() as tape:
+        y = ops.sum(layer(w), axis=1, keepdims=True)
+        y = ops.sum(layer(y), 1)
+    doubled, summed = tape.records[0], tape.records[1]
+    assert (doubled.layer, summed.layer) == (layer, None)
+    assert summed.settings == {"axis": 1, "keepdims": True}
+    assert tape.records[3].settings == {"axis": 1}
+    file, line = doubled.source
+    assert file == __file__
+    assert "return x * 2.0" in Path(file).read_text(encoding="utf-8").splitlines()[line - 1]
+    file, line = summed.source
+    assert "keepdims=True" in Path(file).read_text(encoding="utf-8").splitlines()[line - 1]
+
+
+def test_the_innermost_layer_is_the_one_that_made_a_record() -> None:
+    inner = Doubled()
+
+    class Outer(netchu.Layer):
+        def call(self, x: Tensor) -> Tensor:
+            return inner(x) + 1.0
+
+    outer, w = Outer(), Variable([1.0])
+    with GradientTape() as tape:
+        outer(w)
+    assert [record.layer for record in tape.records] == [inner, outer]
+
+
+def test_a_step_of_every_layer_can_be_replayed(engine: str) -> None:
+    """Each record of a convolutional network's step, computed again, gives its output again, bit for bit."""
+    layers = netchu.layers
+    model = netchu.Sequential(
+        [
+            layers.Input((8, 8, 1)),
+            layers.Conv2D(3, 3, padding="same", activation="relu"),
+            layers.BatchNormalization(),
+            layers.MaxPooling2D(2),
+            layers.GaussianNoise(0.1),
+            layers.Flatten(),
+            layers.Dropout(0.5),
+            layers.LayerNormalization(),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    x = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype("float32")
+    with GradientTape() as tape:
+        loss = ops.mean(ops.sparse_categorical_crossentropy(np.array([0, 1, 2, 0]), model(x, training=True)))
+    assert len(tape.records) > 20
+    assert {type(r.layer).__name__ for r in tape.records} >= {"Conv2D", "BatchNormalization", "Dropout", "Dense"}
+    for record in tape.records:
+        assert_same_bits(engines.current().to_numpy(record.replay()), record.output.numpy())
+    assert tape.records[-1].output is loss
+
+
+def test_contributions_add_up_to_the_gradients() -> None:
+    w = Variable([2.0, 3.0])
+    with GradientTape() as tape:
+        y = w * w + w
+    sums: dict[int, np.ndarray] = {}
+    parts = []
+    for part in tape.contributions(y, w, sums):
+        sums[id(part.input)] = sums.get(id(part.input), 0) + part.array
+        parts.append((part.record.operation, part.at_output.tolist(), part.array.tolist()))
+    assert parts == [
+        ("add", [1.0, 1.0], [1.0, 1.0]),
+        ("add", [1.0, 1.0], [1.0, 1.0]),
+        ("multiply", [1.0, 1.0], [2.0, 3.0]),
+        ("multiply", [1.0, 1.0], [2.0, 3.0]),
+    ]
+    assert sums[id(w)].tolist() == tape.gradient(y, w).numpy().tolist() == [5.0, 7.0]
+
+
+# --- a tape and its thread -------------------------------------------------------------------------------------------
 
 
 def test_a_tape_is_closed_by_an_exception() -> None:

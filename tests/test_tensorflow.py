@@ -127,7 +127,7 @@ def test_a_variable_made_while_a_step_is_traced_has_its_value(here: engines.Engi
         made.append(Variable([1.0, 2.0]))
         return (wrap(x) * made[0]).array
 
-    assert here.to_numpy(here.compile(step, {})(here.asarray(np.float32(3.0)))).tolist() == [3.0, 6.0]
+    assert here.to_numpy(here.trace(step, {})(here.asarray(np.float32(3.0)))).tolist() == [3.0, 6.0]
     assert made[0].numpy().tolist() == [1.0, 2.0]
 
 

@@ -59,7 +59,8 @@ def test_seed_repeats_pythons_and_numpys_numbers() -> None:
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "7", None])
 def test_seed_outside_its_range(seed: Any) -> None:
-    with pytest.raises(UsageError, match=rf"set_random_seed: expected a whole number from 0 .* Got: seed={seed!r}"):
+    message = rf"set_random_seed: expected seed as a whole number from 0 .* Got: seed={seed!r}"
+    with pytest.raises(UsageError, match=message):
         utils.set_random_seed(seed)
 
 

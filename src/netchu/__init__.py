@@ -77,7 +77,7 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("netchu.engines").current
     if name == "__version__":
         return importlib.import_module("importlib.metadata").version("netchu")
-    importlib.import_module("netchu.left_to_keras").refuse_keras_name("netchu", name)
+    importlib.import_module("netchu.left_to_keras").refuse_keras_name("", name)
     raise AttributeError(f"module 'netchu' has no attribute {name!r}")
 
 

@@ -1,7 +1,7 @@
 """Activation functions by name, with Keras's names and defaults: `layers.Dense(512, activation="relu")`.
 
-The functions are operations (`netchu.ops`), where each stands with its derivative; this page gives them the defaults
-that Keras's layers use and looks names up.
+The functions are operations (`netchu.ops`), where each stands with its derivative; this module gives them the defaults
+that Keras's layers use, and looks names up.
 """
 
 from __future__ import annotations
@@ -76,9 +76,8 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
     return y if max_value is None else ops.minimum(y, max_value)
 
 
-_registry: Registry[Callable[..., Tensor]] = Registry(
-    "activation", {name: globals()[name] for name in __all__ if name != "get"}
-)
+_registry: Registry[Callable[..., Tensor]] = Registry.of("activation", globals(), __all__, without={"get"})
+known = frozenset(_registry.entries)
 
 
 def get(identifier: Any) -> Callable[..., Tensor]:
@@ -87,7 +86,7 @@ def get(identifier: Any) -> Callable[..., Tensor]:
     return found
 
 
-def output_shape(activation: Any, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+def output_shape(activation: Callable[..., Tensor], input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
     """The shape of `activation(x)` for x of `input_shape`: the same, but for `glu`, which halves the last axis.
 
     Raises:
@@ -99,6 +98,3 @@ def output_shape(activation: Any, input_shape: tuple[int | None, ...]) -> tuple[
     if width % 2:
         raise ShapeError("glu", expected="an even length along the last axis", got=f"shape={input_shape}")
     return (*input_shape[:-1], width // 2)
-
-
-known = frozenset(_registry.table.values())

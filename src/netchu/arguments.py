@@ -1,10 +1,12 @@
-"""The checks of arguments that many public functions share: each is written once and told who asks.
+"""The checks of arguments that many public functions share: each is written once, and the caller says whose they are.
 
     check_whole("fit", 1, epochs=epochs)        # fit: expected epochs as a whole number >= 1. Got: epochs=0.
     check_numbers("Dropout", 0, 1, rate=rate)   # Dropout: expected rate from 0 to 1. Got: rate=2.
     check_choice("fit", (True, False, "batch"), shuffle=shuffle)
+    axes = whole_numbers("Softmax", "axis", axis)       # -1 -> [-1], (1, 2) -> [1, 2]
 
-`where`, the first argument, is the function or class that the user called.  Each raises `UsageError`.
+The first argument, `where`, is the function or the class that the user called.  Each raises `UsageError`.  A whole
+number is Python's or NumPy's; True and False are no numbers here, and 1.0 is not whole.
 """
 
 from __future__ import annotations
@@ -12,17 +14,22 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeGuard
 
 from netchu.errors import UsageError
 
 
-def is_whole(value: object) -> bool:
+def is_whole(value: object) -> TypeGuard[int]:
     """Whether `value` is a whole number: Python's or NumPy's, but neither a truth value nor 1.0."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
-def check_whole(where: str, least: int = 0, most: float = math.inf, *, or_none: bool = False, **values: Any) -> None:
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether `value` is a finite real number: Python's or NumPy's, but no truth value."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def check_whole(where: str, least: int = 0, most: float = math.inf, *, or_none: bool = False, **values: object) -> None:
     """Raise UsageError unless each value is a whole number from `least` to `most`.
 
     Args:
@@ -40,17 +47,38 @@ def check_whole(where: str, least: int = 0, most: float = math.inf, *, or_none: 
         raise UsageError(where, expected=expected, got=f"{name}={value!r:.60}")
 
 
-def positive_integer(where: str, name: str, value: Any) -> int:
+def positive_integer(where: str, name: str, value: object) -> int:
     """`value` as an int; UsageError in Keras's words if it is not a positive whole number."""
     if not is_whole(value) or value < 1:
-        raise UsageError(
-            f"{where}: Received an invalid value for `{name}`, expected a positive integer. Received: {name}={value!r}"
-        )
+        words = f"{where}: Received an invalid value for `{name}`,"
+        raise UsageError(words, expected="a positive integer", got=f"{name}={value!r:.60}")
     return int(value)
 
 
+def whole_numbers(where: str, name: str, value: object, least: float = -math.inf, *, fewest: int = 1) -> list[int]:
+    """`value`, which is one whole number or a sequence of them, as a list of ints.
+
+    Args:
+        where: whose argument it is, for the message.
+        name: that of the argument.
+        value: what the user gave, an axis or a list of axes for example.
+        least: the least that each may be.
+        fewest: how many there must be at least.
+
+    Raises:
+        UsageError: something else, a number that is too small, or too few numbers.
+    """
+    several = value if isinstance(value, Sequence) else [value]
+    found = [int(n) for n in several if is_whole(n) and n >= least]
+    if len(found) < max(len(several), fewest):
+        bound = "" if least == -math.inf else f" >= {least:.0f}"
+        expected = f"{name} as a whole number{bound} or a list of them"
+        raise UsageError(where, expected=expected, got=f"{name}={value!r:.60}")
+    return found
+
+
 def check_numbers(
-    where: str, low: float = 0.0, high: float = math.inf, *, above: bool = False, below: bool = False, **values: Any
+    where: str, low: float = 0.0, high: float = math.inf, *, above: bool = False, below: bool = False, **values: object
 ) -> None:
     """Raise UsageError unless each value is a finite number from `low` to `high`.
 
@@ -63,35 +91,39 @@ def check_numbers(
         **values: by the names of the arguments.
     """
     for name, value in values.items():
-        number = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
-        if number and low <= value <= high and not (above and value == low) and not (below and value == high):
+        inside = is_number(value) and low <= value <= high
+        if inside and not (above and value == low) and not (below and value == high):
             continue
         if low == -math.inf:
             expected = f"{name} as a finite number"
         elif high == math.inf:
             expected = f"{name} {'>' if above else '>='} {low:g}"
-        elif below:
-            expected = f"{low:g} {'<' if above else '<='} {name} < {high:g}"
+        elif above or below:
+            expected = f"{low:g} {'<' if above else '<='} {name} {'<' if below else '<='} {high:g}"
         else:
             expected = f"{name} from {low:g} to {high:g}"
         raise UsageError(where, expected=expected, got=f"{name}={value!r:.60}")
 
 
-def check_choice(where: str, allowed: Sequence[object], **values: Any) -> None:
-    """Raise UsageError unless each value is one of those allowed, of the same type: 1 is not True here.
+def check_choice(where: str, allowed: Sequence[object], **values: object) -> None:
+    """Raise UsageError unless each value is one of those allowed; 1 does not stand for True here, nor True for 1.
 
     Args:
         where: whose arguments they are, for the message.
-        allowed: strings, truth values, None.
+        allowed: strings, truth values, numbers, None.
         **values: by the names of the arguments.
     """
     for name, value in values.items():
-        if not any(type(value) is type(one) and value == one for one in allowed):
+        if not any(_is_the_choice(value, one) for one in allowed):
             expected = f"{name} among {', '.join(map(repr, allowed))}"
             raise UsageError(where, expected=expected, got=f"{name}={value!r:.60}")
 
 
-def checked_name(where: str, name: Any) -> str:
+def _is_the_choice(value: object, one: object) -> bool:
+    return isinstance(value, type(one)) and isinstance(value, bool) is isinstance(one, bool) and value == one
+
+
+def checked_name(where: str, name: object) -> str:
     """`name` itself, which messages and terminals will show; UsageError if it is not 1 to 100 printable letters."""
     if not (isinstance(name, str) and name.isprintable() and 0 < len(name) <= 100):
         raise UsageError(where, expected="a printable name of 1 to 100 letters", got=f"name={name!r:.60}")

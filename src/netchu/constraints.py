@@ -10,26 +10,20 @@ A constraint is a function of a weight that gives the weight that is allowed.  `
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 from netchu import ops
-from netchu.arguments import check_numbers
+from netchu.arguments import check_numbers, whole_numbers
 from netchu.errors import UsageError
 from netchu.registry import Configurable, Registry
 from netchu.tensor import Tensor
 
+__all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "get"]
+
 EPSILON = 1e-7  # keeps a quotient finite for weights of 0, as in Keras
 
-Axis = int | Sequence[int]
-
-
-def _checked_axis(where: str, axis: Any) -> Axis:
-    """`axis` itself; UsageError if it is no whole number, or list of them."""
-    axes = [axis] if isinstance(axis, int) else axis
-    if not isinstance(axes, Sequence) or not axes or not all(isinstance(n, int) for n in axes):
-        raise UsageError(where, expected="axis as a whole number or a list of them", got=f"axis={axis!r:.60}")
-    return axis  # type: ignore[no-any-return]
+Axis: TypeAlias = int | Sequence[int]
 
 
 class Constraint(Configurable):
@@ -41,8 +35,8 @@ class Constraint(Configurable):
 
 
 def _norm(w: Any, axis: Axis) -> Tensor:
-    along = axis if isinstance(axis, int) else tuple(axis)
-    return ops.sqrt(ops.sum(ops.square(w), axis=along, keepdims=True))
+    axes = tuple(whole_numbers("norm", "axis", axis))
+    return ops.sqrt(ops.sum(ops.square(w), axis=axes, keepdims=True))
 
 
 class MaxNorm(Constraint):
@@ -62,7 +56,9 @@ class MaxNorm(Constraint):
 
     def __init__(self, max_value: float = 2, axis: Axis = 0) -> None:
         check_numbers("MaxNorm", above=True, max_value=max_value)
-        self.max_value, self.axis = max_value, _checked_axis("MaxNorm", axis)
+        self.max_value = max_value
+        whole_numbers("MaxNorm", "axis", axis)  # looked at now, not in the first step
+        self.axis = axis
 
     def __call__(self, w: Any) -> Tensor:
         """See `MaxNorm`."""
@@ -89,7 +85,8 @@ class UnitNorm(Constraint):
     """
 
     def __init__(self, axis: Axis = 0) -> None:
-        self.axis = _checked_axis("UnitNorm", axis)
+        whole_numbers("UnitNorm", "axis", axis)  # looked at now, not in the first step
+        self.axis = axis
 
     def __call__(self, w: Any) -> Tensor:
         """See `UnitNorm`."""
@@ -114,8 +111,11 @@ class MinMaxNorm(Constraint):
         check_numbers("MinMaxNorm", -math.inf, min_value=min_value, max_value=max_value)
         if not 0 <= min_value <= max_value:
             raise UsageError("MinMaxNorm", expected="0 <= min_value <= max_value", got=f"{min_value=}, {max_value=}")
-        self.min_value, self.max_value, self.rate = min_value, max_value, rate
-        self.axis = _checked_axis("MinMaxNorm", axis)
+        self.min_value = min_value
+        self.max_value = max_value
+        self.rate = rate
+        whole_numbers("MinMaxNorm", "axis", axis)  # looked at now, not in the first step
+        self.axis = axis
 
     def __call__(self, w: Any) -> Tensor:
         """See `MinMaxNorm`."""
@@ -125,18 +125,20 @@ class MinMaxNorm(Constraint):
 
 
 # Keras's short names: `constraints.max_norm(3)`.
-max_norm, min_max_norm, non_neg, unit_norm = MaxNorm, MinMaxNorm, NonNeg, UnitNorm
+max_norm = MaxNorm
+min_max_norm = MinMaxNorm
+non_neg = NonNeg
+unit_norm = UnitNorm
 
-_registry: Registry[Constraint] = Registry(
-    "constraint", {"max_norm": MaxNorm, "min_max_norm": MinMaxNorm, "non_neg": NonNeg, "unit_norm": UnitNorm}
-)
-names = list(_registry.table)
+_registry: Registry[Constraint] = Registry.of("constraint", globals(), __all__, base=Constraint)
+names = _registry.names
 
 
-def get(identifier: Any) -> Any:
+def get(identifier: Any) -> Callable[[Any], Tensor] | None:
     """The constraint for a name, a class, a configuration, a function of the weight, or the object; None stays None.
 
     Raises:
         UsageError: an unknown name; the message lists the known ones.
     """
-    return _registry.get(identifier)
+    found: Callable[[Any], Tensor] | None = _registry.get(identifier)
+    return found

@@ -53,7 +53,7 @@ class MissingExtraError(NetchuError, ImportError):
 
 
 class NotInNetchuError(NetchuError, ImportError):
-    """A Keras name that netchu leaves to Keras on purpose: see docs/limits.md."""
+    """A Keras name that netchu leaves to Keras on purpose: see docs/left-to-keras.md."""
 
 
 class EngineError(NetchuError, RuntimeError):
@@ -72,7 +72,8 @@ def sentence(where: str, *, expected: str, got: str, do: str = "") -> str:
     """Compose an error message: where it happened, what was expected, what came (name=value), and what to do.
 
     Args:
-        where: the public function, class or layer that the user called or named, e.g. `"Dense"`.
+        where: the public function, class or layer that the user called or named, e.g. `"Dense"`.  Behind it may stand
+            what is wrong, in Keras's words; where those end in a comma, the sentence goes on without a colon.
         expected: what would have been right, e.g. `"units to be a positive integer"`.
         got: the offending value with its name, e.g. `"units=0"`.
         do: the mend, when it is known, e.g. `"write Dense(10)"`.
@@ -84,13 +85,25 @@ def sentence(where: str, *, expected: str, got: str, do: str = "") -> str:
         >>> sentence("Dense", expected="units to be a positive integer", got="units=0")
         'Dense: expected units to be a positive integer. Got: units=0.'
     """
-    message = f"{where}: expected {expected}. Got: {got}."
+    colon = "" if where.endswith(",") else ":"
+    message = f"{where}{colon} expected {expected}. Got: {got}."
     return f"{message} {do}" if do else message
 
 
 def printable(text: str) -> str:
     """`text` with control characters written as escapes: what stands in a file must not reach a terminal as it is."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def missing_extra(what: str, library: str, extra: str) -> MissingExtraError:
+    """The error for an optional library that is not installed, with the line that installs it.
+
+    Args:
+        what: what needs it, e.g. `"The engine 'jax'"`.
+        library: its name.
+        extra: the extra of netchu that brings it.
+    """
+    return MissingExtraError(f"{what} needs {library}, which is not installed: pip install 'netchu[{extra}]'")
 
 
 def unknown_name(kind: str, given: object, known: list[str], *, where: str = "") -> UsageError:
@@ -106,7 +119,7 @@ def unknown_name(kind: str, given: object, known: list[str], *, where: str = "")
 
 
 def choices(kind: str, given: object, known: list[str]) -> str:
-    """The message for an unknown name: lists the right ones, closest first in a hint when there is one."""
+    """The message for an unknown name: it lists the right ones, and asks about the closest if there is one."""
     import difflib
 
     by_lower = {name.lower(): name for name in known}

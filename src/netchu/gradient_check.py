@@ -87,7 +87,9 @@ def _check_argument(
         numeric = (value_at(arrays[position] + STEP * d) - value_at(arrays[position] - STEP * d)) / (2 * STEP)
         analytic = float(np.sum(gradient.numpy() * d))
         if not abs(analytic - numeric) <= rtol * max(abs(analytic), abs(numeric)) + 1e-9:
+            ratio = analytic / numeric if numeric else float("nan")
             raise GradientError(
-                f"gradcheck({name}): the derivative for argument {position} is wrong: expected {numeric:.9g} (central "
-                f"difference), got {analytic:.9g}, ratio={analytic / numeric if numeric else float('nan'):.6f}."
+                f"gradcheck({name}): the derivative for argument {position} is wrong",
+                expected=f"{numeric:.9g}, the central difference",
+                got=f"{analytic:.9g}, ratio={ratio:.6f}",
             )

@@ -13,13 +13,19 @@ from typing import Any
 
 import numpy as np
 
+from netchu.arguments import check_choice, check_numbers
 from netchu.engines import Shape
-from netchu.errors import UsageError
 from netchu.random import numpy_generator
 from netchu.registry import Configurable, Registry
 
+__all__ = [
+    "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Initializer", "LecunNormal", "LecunUniform",
+    "Ones", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling", "Zeros", "get",
+]  # fmt: skip
+
 # The standard deviation of a standard normal that is cut off at -2 and 2.
 TRUNCATED_STDDEV = 0.87962566103423978
+DISTRIBUTIONS = ("truncated_normal", "untruncated_normal", "uniform")
 
 
 class Initializer(Configurable):
@@ -56,12 +62,11 @@ class Constant(Initializer):
     """All `value`.
 
     Raises:
-        UsageError: a value that is no number.
+        UsageError: a value that is no finite number.
     """
 
     def __init__(self, value: float = 0.0) -> None:
-        if not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
-            raise UsageError("Constant", expected="a number", got=f"value={value!r:.60}")
+        check_numbers("Constant", -math.inf, value=value)
         self.value = value
 
     def values(self, shape: Shape) -> np.ndarray:
@@ -73,7 +78,9 @@ class RandomUniform(Initializer):
     """Uniform in [minval, maxval)."""
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None) -> None:
-        self.minval, self.maxval, self.seed = minval, maxval, seed
+        self.minval = minval
+        self.maxval = maxval
+        self.seed = seed
 
     def values(self, shape: Shape) -> np.ndarray:
         """See `Initializer`."""
@@ -84,7 +91,9 @@ class RandomNormal(Initializer):
     """Normal with `mean` and `stddev`."""
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
-        self.mean, self.stddev, self.seed = mean, stddev, seed
+        self.mean = mean
+        self.stddev = stddev
+        self.seed = seed
 
     def values(self, shape: Shape) -> np.ndarray:
         """See `Initializer`."""
@@ -95,7 +104,9 @@ class TruncatedNormal(Initializer):
     """Normal with `mean` and `stddev`, drawn again where it lies more than two `stddev` from `mean`."""
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
-        self.mean, self.stddev, self.seed = mean, stddev, seed
+        self.mean = mean
+        self.stddev = stddev
+        self.seed = seed
 
     def values(self, shape: Shape) -> np.ndarray:
         """See `Initializer`."""
@@ -127,7 +138,7 @@ class VarianceScaling(Initializer):
         mode: n is `"fan_in"`, `"fan_out"`, or their mean, `"fan_avg"`.
         distribution: `"uniform"` in [-limit, limit) with limit = sqrt(3 scale / n), `"untruncated_normal"`, or
             `"truncated_normal"` whose stddev after truncation is sqrt(scale / n).
-        seed: of one's own.
+        seed: of its own; None takes the program's.
 
     Raises:
         UsageError: another mode or distribution, or a scale that is not positive.
@@ -140,15 +151,13 @@ class VarianceScaling(Initializer):
         distribution: str = "truncated_normal",
         seed: int | None = None,
     ) -> None:
-        for name, given, known in (
-            ("mode", mode, ("fan_in", "fan_out", "fan_avg")),
-            ("distribution", distribution, ("truncated_normal", "untruncated_normal", "uniform")),
-        ):
-            if given not in known:
-                raise UsageError("VarianceScaling", expected=f"{name} in {known}", got=f"{name}={given!r}")
-        if not 0 < scale < math.inf:
-            raise UsageError("VarianceScaling", expected="a positive scale", got=f"scale={scale}")
-        self.scale, self.mode, self.distribution, self.seed = scale, mode, distribution, seed
+        check_numbers("VarianceScaling", above=True, scale=scale)
+        check_choice("VarianceScaling", ("fan_in", "fan_out", "fan_avg"), mode=mode)
+        check_choice("VarianceScaling", DISTRIBUTIONS, distribution=distribution)
+        self.scale = scale
+        self.mode = mode
+        self.distribution = distribution
+        self.seed = seed
 
     def values(self, shape: Shape) -> np.ndarray:
         """See `Initializer`."""
@@ -211,22 +220,13 @@ class LecunNormal(_Preset):
     preset = {"scale": 1.0, "mode": "fan_in", "distribution": "truncated_normal"}
 
 
-_registry: Registry[Initializer] = Registry(
-    "initializer",
-    {
-        "zeros": Zeros,
-        "ones": Ones,
-        "constant": Constant,
-        "random_uniform": RandomUniform,
-        "random_normal": RandomNormal,
-        "truncated_normal": TruncatedNormal,
-        "variance_scaling": VarianceScaling,
-        "glorot_uniform": GlorotUniform,
-        "glorot_normal": GlorotNormal,
-        "he_uniform": HeUniform,
-        "he_normal": HeNormal,
-        "lecun_uniform": LecunUniform,
-        "lecun_normal": LecunNormal,
-    },
-)
-get = _registry.get
+_registry: Registry[Initializer] = Registry.of("initializer", globals(), __all__, base=Initializer)
+
+
+def get(identifier: Any) -> Any:
+    """The initializer for a name, a class, a configuration, a function of the shape, or the object; None stays None.
+
+    Raises:
+        UsageError: an unknown name; the message lists the known ones.
+    """
+    return _registry.get(identifier)

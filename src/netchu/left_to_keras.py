@@ -1,4 +1,4 @@
-"""Keras names that netchu knows it does not have: one clear error each, and docs/limits.md for the reasons."""
+"""Keras names that netchu knows it does not have: one clear error each, and docs/left-to-keras.md for the reasons."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _AUGMENTATION = "it has RandomTranslation, RandomRotation, RandomZoom and Gaussi
 _BACKEND = "its engines take that place: netchu.set_engine, netchu.ops"
 
 NOT_HERE = {
-    "netchu": {
+    "": {
         **dict.fromkeys(("Model", "Functional", "KerasTensor", "Function"), _SEQUENTIAL),
         **dict.fromkeys(("backend", "config", "tree", "distribution"), _BACKEND),
         **dict.fromkeys(("applications", "mixed_precision", "quantizers", "dtype_policies"), _LARGER),
     },
-    "netchu.models": dict.fromkeys(("Model", "clone_model", "model_from_json"), _SEQUENTIAL),
-    "netchu.layers": {
+    "models": dict.fromkeys(("Model", "clone_model", "model_from_json"), _SEQUENTIAL),
+    "layers": {
         **dict.fromkeys(
             ("Add", "Average", "Concatenate", "Dot", "Lambda", "Maximum", "Multiply", "Subtract"), _SEQUENTIAL
         ),
@@ -48,11 +48,16 @@ NOT_HERE = {
 }
 
 
-def refuse_keras_name(module: str, name: str) -> None:
-    """Raise NotInNetchuError if `name` is one of Keras's that netchu leaves to Keras; else do nothing."""
-    why = NOT_HERE.get(module, {}).get(name)
+def refuse_keras_name(room: str, name: str) -> None:
+    """Raise NotInNetchuError if `name` is one of Keras's that netchu leaves to Keras; else do nothing.
+
+    Args:
+        room: whose name it would be, `"layers"` for example; `""` for netchu itself.
+        name: that was asked for.
+    """
+    why = NOT_HERE.get(room, {}).get(name)
     if why:
         raise NotInNetchuError(
-            f"{module} has no {name}: {why}. What netchu leaves to Keras, and what to use instead, stands in "
-            "docs/limits.md."
+            f"{'netchu.' if room else 'netchu'}{room} has no {name}: {why}. What netchu leaves to Keras, and what to use "
+            "instead, stands in docs/left-to-keras.md."
         )

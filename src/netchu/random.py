@@ -3,8 +3,8 @@
     netchu.utils.set_random_seed(0)
 
 A program has one seed.  Everything that draws (an initial weight, a Dropout layer, the shuffling of a fit) takes a
-stream of its own, numbered in the order of asking; within it the step counts the draws.  Initial weights and
-permutations come from NumPy on every engine, so that a model starts alike on all of them.
+stream of its own; streams are numbered in the order in which they are taken, and the step counts the draws within one.
+Initial weights and permutations come from NumPy on every engine, so that a model starts alike on all of them.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from collections.abc import Callable
 import numpy as np
 
 from netchu import engines
+from netchu.arguments import check_whole
 from netchu.engines import Array, Shape, xp
 from netchu.engines.numpy.functions import generator
-from netchu.errors import UsageError
 from netchu.tensor import Variable
 
 _seed = secrets.randbits(32)
@@ -27,12 +27,12 @@ _streams_given = 0
 def set_seed(seed: int) -> None:
     """Set the program's seed, 0 to 2**32 - 1, and start numbering the streams anew."""
     global _seed, _streams_given
-    _seed, _streams_given = _checked_seed("set_random_seed", seed), 0
+    _seed = _checked_seed("set_random_seed", seed)
+    _streams_given = 0
 
 
-def _checked_seed(where: str, seed: object) -> int:
-    if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
-        raise UsageError(where, expected="a whole number from 0 to 4294967295", got=f"seed={seed!r:.60}")
+def _checked_seed(where: str, seed: int) -> int:
+    check_whole(where, 0, 2**32 - 1, seed=seed)
     return int(seed)
 
 
@@ -44,7 +44,8 @@ def state() -> tuple[int, int]:
 def restore(seed: int, streams_given: int) -> None:
     """Go on from a `state`."""
     global _seed, _streams_given
-    _seed, _streams_given = seed, streams_given
+    _seed = seed
+    _streams_given = streams_given
 
 
 def seed() -> int:
@@ -53,7 +54,7 @@ def seed() -> int:
 
 
 def next_stream(own_seed: int | None = None) -> tuple[int, int]:
-    """A (seed, stream) that nothing else in the program draws from; with a seed of one's own, always (seed, 0)."""
+    """A (seed, stream) that nothing else in the program draws from; for a seed of the caller's, always (seed, 0)."""
     global _streams_given
     if own_seed is not None:
         return _checked_seed("seed", own_seed), 0
@@ -77,7 +78,7 @@ class Stream:
     Because the step is a Variable, a compiled step carries it along, and a checkpoint that holds it holds all there is.
 
     Args:
-        seed: of one's own; None takes the program's.
+        seed: of its own; None takes the program's.
     """
 
     def __init__(self, seed: int | None = None) -> None:
@@ -85,11 +86,11 @@ class Stream:
         self.step = Variable(np.zeros((), dtype="int32"), trainable=False, name="random_step")
 
     def uniform(self, shape: Shape) -> Array:
-        """float32 in [0, 1) of `shape`; each call goes one step on."""
+        """float32 in [0, 1) of `shape`; each call advances the step by one."""
         return self._draw(xp.random_uniform, shape)
 
     def normal(self, shape: Shape) -> Array:
-        """float32 of `shape`, mean 0, variance 1; each call goes one step on."""
+        """float32 of `shape`, mean 0, variance 1; each call advances the step by one."""
         return self._draw(xp.random_normal, shape)
 
     def _draw(self, function: Callable[..., Array], shape: Shape) -> Array:

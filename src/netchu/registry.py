@@ -10,32 +10,54 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Generic, Self, TypeVar
 
-from netchu.errors import UsageError, choices
+from netchu.errors import UsageError, unknown_name
 
 T = TypeVar("T")
+_MISSING = object()
 
 
-SET_AS_THEY_WORK = ("built", "name", "weights", "slots", "shared_slots")
-"""Attributes that layers, metrics and optimizers set themselves after they were made."""
+class _Thread(threading.local):
+    works = False
+
+
+thread = _Thread()
+"""Whether this thread is inside a step or a layer's call: what it sets then, it sets itself as it works, and that makes
+no traced step stale."""
+
+
+@contextmanager
+def working() -> Iterator[None]:
+    """While it is open, this thread is inside a step."""
+    before = thread.works
+    thread.works = True
+    try:
+        yield
+    finally:
+        thread.works = before
 
 
 class Configurable:
     """Base of layers, optimizers, losses, metrics and initializers: `get_config`, `from_config`, `repr`.
 
     Attributes:
-        changes: how often a public attribute was set anew, of any of them: a step compiled before holds the old one.
+        changes: how often one of its public attributes was set anew: a step traced before knows the old value.
+        set_as_it_works: attributes that it sets itself after it was made, which no step depends on.
     """
 
     changes = 0
+    set_as_it_works = frozenset({"built", "changes", "name", "weights", "slots", "shared_slots"})
 
     def __setattr__(self, name: str, value: Any) -> None:
-        anew = name in self.__dict__ and not name.startswith("_") and name not in SET_AS_THEY_WORK
+        if name[0] != "_" and name not in self.set_as_it_works and not thread.works:
+            old = self.__dict__.get(name, getattr(type(self), name, _MISSING))  # a property says itself what it changes
+            if old is not _MISSING and not isinstance(old, property) and not _is_same(old, value):
+                self.changes += 1
         super().__setattr__(name, value)
-        if anew:
-            Configurable.changes += 1
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON values.
@@ -65,7 +87,7 @@ class Configurable:
                 for p in list(inspect.signature(vars(cls)["__init__"]).parameters.values())[1:]
                 if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
             }
-            raise UsageError(f"{type(self).__name__}: {choices('argument', next(iter(arguments)), sorted(known))}")
+            raise unknown_name("argument", next(iter(arguments)), sorted(known), where=type(self).__name__)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
@@ -82,13 +104,18 @@ class Configurable:
         }
         try:
             config = self.get_config()
-        except AttributeError:  # an own class that keeps an argument under another name
+        except AttributeError:  # a user's class that keeps an argument under another name
             return f"{type(self).__name__}(...)"
         given_name = _plain(str(config.get("name"))).rstrip("0123456789")  # dense_1 is dense, numbered by its model
         if given_name == _plain(type(self).__name__):
             defaults["name"] = config.get("name")
         shown = [f"{key}={_short(value)}" for key, value in config.items() if not _same(value, defaults.get(key, ...))]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _is_same(old: Any, new: Any) -> bool:
+    """Whether an attribute that is set keeps its value; only plain values are compared."""
+    return old is new or (type(old) is type(new) and isinstance(new, (bool, int, float, str)) and old == new)
 
 
 def _same(value: Any, default: Any) -> bool:
@@ -145,7 +172,7 @@ def _plain_arguments(cls: type) -> dict[str, str]:
 
 
 def check_plain_arguments(cls: type, config: Mapping[str, Any]) -> None:
-    """Raise UsageError for a text where the constructor says number, or a number too large for float32 or int64.
+    """Raise UsageError for a text where the constructor asks for a number, or one too large for float32 or int64.
 
     Python itself does not look at annotations; what comes from a file is not believed.
     """
@@ -163,9 +190,11 @@ def check_plain_arguments(cls: type, config: Mapping[str, Any]) -> None:
 class Registry(Generic[T]):
     """A closed table of names for one kind of object.
 
+    Names are compared without capitals and underscores: `"GlorotUniform"` and `"glorot_uniform"` are one.
+
     Args:
         kind: what messages call it, e.g. `"optimizer"`.
-        table: name as Keras spells it -> class (called without arguments for a name) or function (returned as it is).
+        table: name as messages write it -> class (called without arguments for a name) or function (returned as it is).
     """
 
     def __init__(self, kind: str, table: Mapping[str, Any]) -> None:
@@ -174,12 +203,57 @@ class Registry(Generic[T]):
         self._plain = {_plain(name): entry for name, entry in table.items()}
         self._plain |= {_plain(entry.__name__): entry for entry in table.values()}
 
+    @classmethod
+    def of(
+        cls,
+        kind: str,
+        module: Mapping[str, Any],
+        public: Iterable[str],
+        *,
+        base: type | None = None,
+        without: Container[str] = (),
+        aliases: Mapping[str, str] | None = None,
+        besides: Mapping[str, Any] | None = None,
+        spelled: Callable[[str], str] = snake_case,
+    ) -> Self:
+        """The table of what a module of the vocabulary makes public.
+
+            Registry.of("loss", globals(), __all__, base=Loss, aliases={"mse": "mean_squared_error"})
+
+        Args:
+            kind: see `Registry`.
+            module: its `globals()`.
+            public: its `__all__`.
+            base: take the classes that are derived from it, each under its own name; None takes the functions.
+            without: public names that neither a user nor a file may give for an object.
+            aliases: Keras's short names -> names of the table.
+            besides: further entries, which answer to names that are free.
+            spelled: how messages write the name of a class or function.
+        """
+        table = {
+            spelled(name): module[name]
+            for name in public
+            if name not in without and _is_entry(module.get(name), name, base)
+        }
+        table |= {short: table[name] for short, name in (aliases or {}).items()}
+        return cls(kind, {name: entry for name, entry in (besides or {}).items() if name not in table} | table)
+
+    @property
+    def names(self) -> list[str]:
+        """Every name, as messages write it."""
+        return list(self.table)
+
+    @property
+    def entries(self) -> tuple[Callable[..., Any], ...]:
+        """Every class or function of the table, once."""
+        return tuple(dict.fromkeys(self.table.values()))
+
     def find(self, name: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
         """The class or function of that name; UsageError lists the right names if there is none."""
         if custom_objects and name in custom_objects:
             return custom_objects[name]
         if _plain(name) not in self._plain:
-            raise UsageError(choices(self.kind, name, list(self.table)))
+            raise unknown_name(self.kind, name, self.names)
         return self._plain[_plain(name)]
 
     def get(self, identifier: Any, custom_objects: Mapping[str, Any] | None = None) -> T | Any:
@@ -191,10 +265,11 @@ class Registry(Generic[T]):
         if identifier is None:
             return None
         if isinstance(identifier, Mapping) and isinstance(identifier.get("class_name"), str):
-            cls, config = self.find(identifier["class_name"], custom_objects), identifier.get("config", {})
+            cls = self.find(identifier["class_name"], custom_objects)
+            config = identifier.get("config", {})
             if not isinstance(config, Mapping):
                 raise UsageError(self.kind, expected="its configuration as an object", got=f"config={config!r:.60}")
-            if cls in self.table.values():  # a class of one's own may annotate what it likes
+            if cls in self.table.values():  # a user's own class may annotate what it likes
                 check_plain_arguments(cls, config)
             return cls.from_config(dict(config))
         found: Callable[..., Any] = identifier
@@ -204,7 +279,14 @@ class Registry(Generic[T]):
             return found()
         if callable(found) or isinstance(found, Configurable):
             return found
-        raise UsageError(choices(self.kind, identifier, list(self.table)))
+        raise unknown_name(self.kind, identifier, self.names)
+
+
+def _is_entry(thing: object, name: str, base: type | None) -> bool:
+    """Whether it belongs in a table: a function; or, where a base is given, a class derived from it, by its name."""
+    if base is None:
+        return inspect.isfunction(thing)
+    return isinstance(thing, type) and issubclass(thing, base) and thing is not base and thing.__name__ == name
 
 
 def is_netchus(thing: object) -> bool:

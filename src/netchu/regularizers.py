@@ -8,15 +8,18 @@ part of the loss in training and in evaluation.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from netchu import ops
-from netchu.arguments import check_numbers
-from netchu.errors import ShapeError, UsageError
+from netchu.arguments import check_choice, check_numbers
+from netchu.errors import ShapeError
 from netchu.registry import Configurable, Registry
 from netchu.tensor import Tensor
+
+__all__ = ["L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "get"]
 
 
 class Regularizer(Configurable):
@@ -28,7 +31,7 @@ class Regularizer(Configurable):
 
 
 class L1L2(Regularizer):
-    """Both: `l1 * sum(|x|) + l2 * sum(x * x)`.
+    """Both penalties: `l1 * sum(|x|) + l2 * sum(x * x)`.
 
     Args:
         l1: factor of the absolute values, >= 0.
@@ -40,7 +43,8 @@ class L1L2(Regularizer):
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
         check_numbers("L1L2", l1=l1, l2=l2)
-        self.l1, self.l2 = float(l1), float(l2)
+        self.l1 = float(l1)
+        self.l2 = float(l2)
 
     def __call__(self, x: Any) -> Tensor:
         """`l1 * sum(|x|) + l2 * sum(x * x)`."""
@@ -101,9 +105,9 @@ class OrthogonalRegularizer(Regularizer):
 
     def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
         check_numbers("OrthogonalRegularizer", factor=factor)
-        self.factor, self.mode = float(factor), mode
-        if mode not in ("rows", "columns"):
-            raise UsageError("OrthogonalRegularizer", expected='mode "rows" or "columns"', got=f"mode={mode!r:.60}")
+        check_choice("OrthogonalRegularizer", ("rows", "columns"), mode=mode)
+        self.factor = float(factor)
+        self.mode = mode
 
     def __call__(self, x: Any) -> Tensor:
         """See `OrthogonalRegularizer`."""
@@ -119,18 +123,20 @@ class OrthogonalRegularizer(Regularizer):
 
 
 # Keras's short names: `regularizers.l2(1e-4)`.
-l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
+l1 = L1
+l2 = L2
+l1_l2 = L1L2
+orthogonal_regularizer = OrthogonalRegularizer
 
-_registry: Registry[Regularizer] = Registry(
-    "regularizer", {"l1": L1, "l2": L2, "l1l2": L1L2, "orthogonal_regularizer": OrthogonalRegularizer}
-)
-names = list(_registry.table)
+_registry: Registry[Regularizer] = Registry.of("regularizer", globals(), __all__, base=Regularizer)
+names = _registry.names
 
 
-def get(identifier: Any) -> Any:
+def get(identifier: Any) -> Callable[[Any], Tensor] | None:
     """The regularizer for a name, a class, a configuration, a function of the weight, or the object; None stays None.
 
     Raises:
         UsageError: an unknown name; the message lists the known ones.
     """
-    return _registry.get(identifier)
+    found: Callable[[Any], Tensor] | None = _registry.get(identifier)
+    return found

@@ -6,48 +6,25 @@
     gradient = tape.gradient(loss, w)
 
 While a tape is open, each operation (`netchu.ops`) leaves a record: its inputs, its output, and one function for each
-input that turns the gradient at the output into the gradient at that input.  Back-propagation is the walk over the
-records in reverse (`GradientTape.gradient`, twenty lines).  Nothing here knows an array library, or what an operation
-computes.
+input that turns the gradient at the output into the gradient at that input (`operation.py`).  Back-propagation is the
+walk over the records in reverse.  Nothing here knows an array library, or what an operation computes.
 """
 
 from __future__ import annotations
 
-import functools
-import inspect
-import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeAlias
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
-from netchu import engines
 from netchu.engines import Array, xp
 from netchu.errors import TapeError
+from netchu.listening import listener
+from netchu.operation import Contribution, Derivative, Record, Result, here, operation, stop_gradient
 from netchu.tensor import Tensor, Variable, operations, to_array, unwrap, wrap
 
 __all__ = [
-    "Derivative", "GradientTape", "Record", "Result", "Tensor", "Variable", "operation", "operations", "stop_gradient",
-    "to_array", "unwrap", "wrap",
+    "Contribution", "Derivative", "GradientTape", "Record", "Result", "Tensor", "Variable", "operation", "operations",
+    "stop_gradient", "to_array", "unwrap", "wrap",
 ]  # fmt: skip
-
-P = ParamSpec("P")
-Derivative: TypeAlias = Callable[[Array], Array]
-Result: TypeAlias = tuple[Array, tuple[Derivative | None, ...]]
-
-
-@dataclass(slots=True, eq=False, repr=False)
-class Record:
-    """One operation on a tape: what went in, what came out, and how a gradient goes back."""
-
-    operation: str
-    inputs: tuple[Any, ...]
-    values: tuple[Array, ...]  # the inputs' arrays at that moment; a Variable may since have been assigned
-    output: Tensor
-    derivatives: tuple[Derivative | None, ...]
-
-    def __repr__(self) -> str:
-        shapes = ", ".join(str(tuple(getattr(value, "shape", ()))) for value in self.values)
-        return f"{self.operation}({shapes}) -> {self.output.shape}"
 
 
 class GradientTape:
@@ -57,8 +34,9 @@ class GradientTape:
             loss = ...
         gradients = tape.gradient(loss, weights)
 
-    The records stay as long as the tape does: `tape.records` lists them, and `gradient` may be called again.  One tape
-    is current in a thread at a time.
+    The records stay as long as the tape does: `tape.records` lists them, and `gradient` may be called again.  Tapes may
+    be opened one inside the other: an operation is recorded by each of them.  What `gradient` computes is not recorded,
+    so there are no second derivatives: to ask for one is an error.
 
     Args:
         watch_accessed_variables: whether trainable Variables are watched by themselves.
@@ -68,15 +46,18 @@ class GradientTape:
         self.records: list[Record] = []
         self._watch_variables = watch_accessed_variables
         self._watched: dict[int, Tensor] = {}  # by id; the reference keeps the id from being given out again
+        self._gradients: list[Tensor] = []  # that some tape computed while this one was open
 
     def __enter__(self) -> GradientTape:
-        if _thread.tape is not None:
-            raise TapeError("GradientTape: a tape is already open in this thread; expected one at a time. Close it.")
-        _thread.tape = self
+        if self in here.tapes:
+            raise TapeError("GradientTape", expected="a tape that is not open", got="one that is", do="Make another.")
+        here.tapes += (self,)
         return self
 
     def __exit__(self, *_: object) -> None:
-        _thread.tape = None
+        here.tapes = tuple(tape for tape in here.tapes if tape is not self)
+        if hears := listener():
+            hears.on_tape(self)
 
     def watch(self, tensor: Tensor) -> None:
         """Follow `tensor` from here on, although it is no trainable Variable: the input pixels, for example."""
@@ -89,17 +70,22 @@ class GradientTape:
             )
         self._watched[id(tensor)] = tensor
 
-    def _follows(self, tensor: object) -> bool:
+    def follows(self, tensor: object) -> bool:
+        """Whether operations on `tensor` are recorded."""
         return id(tensor) in self._watched or (
             self._watch_variables and isinstance(tensor, Variable) and tensor.trainable
         )
 
     def record(self, record: Record) -> None:
-        """Keep `record` if one of its inputs is followed; its output is then followed, if a gradient can flow."""
-        if any(map(self._follows, record.inputs)):
-            self.records.append(record)
-            if any(record.derivatives):
-                self._watched[id(record.output)] = record.output
+        """Keep `record`; its output is then followed, if a gradient can flow."""
+        self.records.append(record)
+        if any(record.derivatives):
+            self._watched[id(record.output)] = record.output
+
+    def note_gradient(self, gradient: Tensor) -> None:
+        """Follow a gradient that a tape computed while this one is open: no derivative leads through it."""
+        self.watch(gradient)
+        self._gradients.append(gradient)
 
     def gradient(self, target: Tensor | Sequence[Tensor], sources: Any) -> Any:
         """d(sum of target) / d(source) for each source.
@@ -114,83 +100,70 @@ class GradientTape:
             gradient at the probabilities is None: ask at the logits.
 
         Raises:
-            TapeError: a target or a source that is no Tensor.
+            TapeError: a target or a source that is no Tensor, or a target that depends on another gradient.
         """
-        targets: list[Tensor] = list(target) if isinstance(target, (list, tuple)) else [target]  # type: ignore[list-item]
-        wanted = list(sources) if isinstance(sources, (list, tuple)) else [sources]
-        for role, given in (("target", targets), ("source", wanted)):
-            for tensor in given:
-                if not isinstance(tensor, Tensor):
-                    raise TapeError("gradient", expected=f"a Tensor as {role}", got=f"{role}={tensor!r:.60}")
+        wanted, hears = _tensors("source", sources), listener()
+        gradients: dict[int, Array] = {}
+        for part in self.contributions(target, wanted, gradients):
+            so_far = gradients.get(id(part.input))
+            gradients[id(part.input)] = part.array if so_far is None else so_far + part.array
+            if hears:
+                hears.on_contribution(part)
 
-        # Forwards: which tensors depend on a source?  Only derivatives towards those will be called.
-        depends = {id(source) for source in wanted if self._follows(source)}
-        for record in self.records:
-            if any(derivative and id(x) in depends for x, derivative in zip(record.inputs, record.derivatives)):
-                depends.add(id(record.output))
+        found = [wrap(gradients[id(source)]) if id(source) in gradients else None for source in wanted]
+        for tape in here.tapes:
+            for gradient in found:
+                if gradient is not None:
+                    tape.note_gradient(gradient)
+        if hears:
+            hears.on_gradients(wanted, found)
+        return type(sources)(found) if isinstance(sources, (list, tuple)) else found[0]
 
-        # Backwards: each record hands the gradient at its output on to its inputs, where contributions add up.
-        gradients = {id(t): xp.ones_like(t.array) for t in targets if id(t) in depends}
+    def contributions(
+        self, target: Tensor | Sequence[Tensor], sources: Any, gradients: dict[int, Array]
+    ) -> Iterator[Contribution]:
+        """The walk backwards: each record hands the gradient at its output on to its inputs, one after the other.
+
+        Args:
+            target, sources: see `gradient`.
+            gradients: empty; by the id of a Tensor, the gradient there.  The walk puts that of the targets into it, and
+                whoever walks adds up in it what comes, before asking for the next.
+        """
+        targets, wanted = _tensors("target", target), _tensors("source", sources)
+        self._refuse_second_derivatives(targets)
+        depends = self._depending_on(filter(self.follows, wanted))  # only derivatives towards those are called
+        gradients.update({id(t): xp.ones_like(t.array) for t in targets if id(t) in depends})
         for record in reversed(self.records):
             at_output = gradients.get(id(record.output))
             if at_output is None:
                 continue
             for x, derivative in zip(record.inputs, record.derivatives):
                 if derivative and id(x) in depends:
-                    contribution = derivative(at_output)
-                    so_far = gradients.get(id(x))
-                    gradients[id(x)] = contribution if so_far is None else so_far + contribution
+                    yield Contribution(record, at_output, x, derivative(at_output))
 
-        found = [wrap(gradients[id(source)]) if id(source) in gradients else None for source in wanted]
-        return type(sources)(found) if isinstance(sources, (list, tuple)) else found[0]
+    def _depending_on(self, sources: Iterable[Tensor]) -> set[int]:
+        """The ids of all Tensors to which a path leads from a source, which is one of them."""
+        depends = set(map(id, sources))
+        for record in self.records:
+            if any(derivative and id(x) in depends for x, derivative in zip(record.inputs, record.derivatives)):
+                depends.add(id(record.output))
+        return depends
 
-
-class _Thread(threading.local):
-    tape: GradientTape | None = None
-
-
-_thread = _Thread()
-
-
-def operation(function: Callable[P, Result]) -> Callable[P, Tensor]:
-    """Make a differentiable operation of `function(arrays..., settings...) -> value, derivatives`.
-
-    The parameters annotated `Array` are its inputs (Tensors, arrays, lists and numbers alike are accepted; a Python
-    number reaches `function` as it is); the others are settings.  `derivatives` holds, for each input, a function from
-    the gradient at the output to the gradient at that input, or None; an empty tuple means that no gradient flows.
-    Records call it by the function's name without a leading underscore.
-    """
-    parameters = inspect.signature(function).parameters.values()
-    names = [p.name for p in parameters if p.annotation in ("Array", Array)]
-    variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    if not names:
-        raise TapeError(f"operation {function.__name__}", expected="a parameter annotated Array", got="none")
-    name = function.__name__.lstrip("_")
-    own = function.__module__.startswith("netchu.")
-    if not own and name in operations and operations[name].__module__.startswith("netchu."):
-        raise TapeError(f"operation {name}", expected="a name that netchu does not use", got="one of netchu's own")
-
-    @functools.wraps(function)
-    def call(*arguments: Any, **settings: Any) -> Tensor:
-        if settings and not variadic:  # inputs given by keyword take their place in the row
-            arguments += tuple(settings.pop(key) for key in names[len(arguments) :] if key in settings)
-        count = len(arguments) if variadic else len(names)
-        inputs = arguments[:count]
-        values = tuple(map(unwrap, inputs))
-        if all(isinstance(value, (int, float)) for value in values):  # numbers alone: ops.add(1, 2)
-            values = tuple(map(to_array, values))
-        array, derivatives = function(*values, *arguments[count:], **settings)
-        wanted = array if name == "cast" else engines.current().narrow(array, values)  # a cast says what it wants
-        output = wrap(wanted)
-        if _thread.tape is not None:
-            _thread.tape.record(Record(name, inputs, values, output, derivatives))
-        return output
-
-    operations[name] = call
-    return call
+    def _refuse_second_derivatives(self, targets: Sequence[Tensor]) -> None:
+        depends = self._depending_on(self._gradients) if self._gradients else ()
+        if any(id(target) in depends for target in targets):
+            raise TapeError(
+                "gradient",
+                expected="a target that no other gradient went into",
+                got="one that was computed from what gradient() returned",
+                do="netchu computes no second derivatives: write ops.stop_gradient(g) to take that g as a constant.",
+            )
 
 
-@operation
-def stop_gradient(variable: Array) -> Result:
-    """The value of `variable`, or of any Tensor, through which no gradient flows."""
-    return variable, ()
+def _tensors(role: str, given: Any) -> list[Tensor]:
+    """One Tensor, or a list or tuple of them, as a list; TapeError for anything else."""
+    tensors = list(given) if isinstance(given, (list, tuple)) else [given]
+    for one in tensors:
+        if not isinstance(one, Tensor):
+            raise TapeError("gradient", expected=f"a Tensor as {role}", got=f"{role}={one!r:.60}")
+    return tensors

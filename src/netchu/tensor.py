@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from netchu import engines
-from netchu.engines import Array, Shape
+from netchu.engines import Array, Shape, tracing
 from netchu.errors import EngineError, UsageError
 
 operations: dict[str, Callable[..., Tensor]] = {}
@@ -33,19 +33,18 @@ class Tensor:
 
     Attributes:
         array: the engine's own array.
-        logits: for the output of softmax or sigmoid, the Tensor it was made from; else None.  The fitting cross-entropy
-            is computed from it, so the record of the softmax itself lies on no path and its derivative is not called.
-        made_by: `"softmax"` or `"sigmoid"` where there are logits, else `""`.
+        origin: for the output of softmax or sigmoid, `("softmax", logits)`: the Tensor that it was made from; else
+            None.  The fitting cross-entropy is computed from the logits, so the record of the softmax itself lies on no
+            path, and its derivative is not called.
     """
 
-    __slots__ = ("__weakref__", "array", "engine", "logits", "made_by")
+    __slots__ = ("__weakref__", "array", "engine", "origin")
     __array_ufunc__ = None  # so that `numpy_array * tensor` asks the Tensor
 
     def __init__(self, value: object, dtype: str | None = None) -> None:
         self.engine = engines.current()
         self.array: Array = own_array(value, dtype)
-        self.logits: Tensor | None = None
-        self.made_by = ""
+        self.origin: tuple[str, Tensor] | None = None
 
     @property
     def shape(self) -> Shape:
@@ -144,20 +143,74 @@ class Variable(Tensor):
         name: for messages, files and summaries.
 
     Attributes:
-        regularizer: what a layer adds to the loss for it, a function of the Variable; or None.
-        constraint: what an optimizer puts it through after each step, a function of the Tensor; or None.
+        kept: the array that it holds, whatever this thread is tracing.
+        changes: how often something of it but its value was set anew: a step traced before knows the old one.
     """
 
-    __slots__ = ("constraint", "name", "regularizer", "trainable")
+    __slots__ = ("_constraint", "_regularizer", "_trainable", "changes", "kept", "name")
 
     def __init__(
         self, value: object, dtype: str | None = None, *, trainable: bool = True, name: str = "variable"
     ) -> None:
-        super().__init__(value, dtype)
-        self.trainable = trainable
+        self.engine = engines.current()
+        self.origin = None
+        self.kept: Array = own_array(value, dtype)
         self.name = name
-        self.regularizer: Callable[[Tensor], Tensor] | None = None
-        self.constraint: Callable[[Tensor], Tensor] | None = None
+        self.changes = 0
+        self._trainable = trainable
+        self._regularizer: Callable[[Tensor], Tensor] | None = None
+        self._constraint: Callable[[Tensor], Tensor] | None = None
+
+    @property
+    def array(self) -> Array:
+        """The engine's own array: the one that is kept, but in a thread that traces a step, the tracer in its place."""
+        arrays = tracing.here.arrays
+        return self.kept if arrays is None else arrays.get(id(self), self.kept)
+
+    @array.setter
+    def array(self, array: Array) -> None:
+        arrays = tracing.here.arrays
+        if arrays is None:
+            self.kept = array
+        elif id(self) in tracing.here.carried:
+            arrays[id(self)] = array
+        else:
+            raise EngineError(
+                f"The traced step assigns to the variable {self.name!r}, which the model does not hold",
+                expected="an attribute of the model, a layer, a metric or the optimizer",
+                got="none",
+                do="Store it as one before compile().",
+            )
+
+    @property
+    def trainable(self) -> bool:
+        """Whether an open tape watches it by itself."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        self.changes += 1
+
+    @property
+    def regularizer(self) -> Callable[[Tensor], Tensor] | None:
+        """What a layer adds to the loss for it, a function of the Variable; or None."""
+        return self._regularizer
+
+    @regularizer.setter
+    def regularizer(self, function: Callable[[Tensor], Tensor] | None) -> None:
+        self._regularizer = function
+        self.changes += 1
+
+    @property
+    def constraint(self) -> Callable[[Tensor], Tensor] | None:
+        """What an optimizer puts it through after each step, a function of the Tensor; or None."""
+        return self._constraint
+
+    @constraint.setter
+    def constraint(self, function: Callable[[Tensor], Tensor] | None) -> None:
+        self._constraint = function
+        self.changes += 1
 
     def assign(self, value: object) -> Variable:
         """Replace the value; the shape must be the same.  Raises UsageError if it is not."""
@@ -169,11 +222,6 @@ class Variable(Tensor):
             array = to_array(array, self.dtype)
         if tuple(array.shape) != self.shape:
             raise UsageError(f"{self.name}.assign", expected=f"shape {self.shape}", got=f"shape={tuple(array.shape)}")
-        if not self.engine.holds(self):
-            raise EngineError(
-                f"The compiled step assigns to the variable {self.name!r}, which the model does not hold: expected "
-                "an attribute of the model, a layer, a metric or the optimizer. Store it as one before compile()."
-            )
         self.array = array
         return self
 
@@ -209,8 +257,10 @@ def unwrap(value: Any) -> Array:
     if isinstance(value, Tensor):
         if value.engine is not engines.current():
             raise EngineError(
-                f"A tensor of the engine {value.engine.name!r} met the engine {engines.current().name!r}: expected one "
-                f"engine in a program, got shape={value.shape}. Call netchu.set_engine before building the model."
+                f"A tensor of the engine {value.engine.name!r} met the engine {engines.current().name!r}",
+                expected="one engine in a program",
+                got=f"shape={value.shape}",
+                do="Call netchu.set_engine before building the model.",
             )
         return value.array
     return value if isinstance(value, (int, float)) else to_array(value)
@@ -219,5 +269,7 @@ def unwrap(value: Any) -> Array:
 def wrap(array: Array) -> Tensor:
     """A Tensor around an array of the current engine, without copy or conversion."""
     tensor = Tensor.__new__(Tensor)
-    tensor.engine, tensor.array, tensor.logits, tensor.made_by = engines.current(), array, None, ""
+    tensor.engine = engines.current()
+    tensor.array = array
+    tensor.origin = None
     return tensor

@@ -9,7 +9,7 @@ import numpy as np
 
 from netchu import engines, random
 from netchu.errors import DataError
-from netchu.training.batches import unpack_x_y_sample_weight
+from netchu.training.arrays import unpack_x_y_sample_weight
 
 __all__ = ["set_random_seed", "to_categorical", "unpack_x_y_sample_weight"]
 

@@ -7,18 +7,19 @@
 
 | file | what |
 | --- | --- |
-| `base.py` | `Callback`, from which one's own are derived; `CallbackList`, `History`, `LambdaCallback` |
+| `base.py` | `Callback`, from which you derive your own; `CallbackList`, `History`, `LambdaCallback` |
 | `stopping.py` | `EarlyStopping`, `TerminateOnNaN` |
 | `learning_rate.py` | `LearningRateScheduler`, `ReduceLROnPlateau` |
-| `saving.py` | `ModelCheckpoint` |
+| `model_checkpoint.py` | `ModelCheckpoint` |
 | `averaging.py` | `SwapEMAWeights` |
 | `backup.py` | `BackupAndRestore` |
 | `logs.py` | `CSVLogger`, `RunLog` |
 | `tensorboard.py` | `TensorBoard`, with `event_file.py` |
+| `progress.py` | the progress line of `fit`, `evaluate` and `predict` |
 | `monitoring.py`, `appending.py` | which way a figure is better; files that survive |
 
-What a callback needs to go on after a crash is its `get_state`.  A log that cannot be written, or a model that cannot
-be saved, in the midst of a training is a RuntimeWarning that names the file, not the end of the training.
+`get_state` gives what a callback needs to go on after a crash.  Where a log cannot be written, or a model cannot be
+saved, in the middle of a training, a RuntimeWarning names the file, and the training goes on.
 """
 
 from netchu.callbacks.averaging import SwapEMAWeights

@@ -1,7 +1,7 @@
-"""Log files that grow record by record, and survive: a killed process, a full disk, a resumed run.
+"""Log files that grow record by record, and survive a killed process, a full disk and a resumed run.
 
-A record is opened for, written whole and closed, so that whatever kills the process, all records before are on the
-file and nothing is held open.  A record that cannot be written (disk full, folder gone) is taken back and warned about,
+For each record the file is opened, written and closed.  So all earlier records are in it, whatever kills the process,
+and nothing is held open.  A record that cannot be written (disk full, folder gone) is taken back and warned about,
 and training goes on: hours of it are worth more than a line of its log.
 """
 
@@ -16,7 +16,7 @@ from netchu.errors import UsageError
 
 
 def check_appendable(where: str, path: str | Path) -> None:
-    """Raise UsageError unless the file can be written to; makes an empty one."""
+    """Raise UsageError unless the file can be written; makes an empty one where there is none."""
     try:
         with open(path, "ab"):
             pass
@@ -29,7 +29,7 @@ def check_appendable(where: str, path: str | Path) -> None:
 
 
 def append(path: str | Path, record: bytes) -> None:
-    """Put a record at the end of the file; if that fails, RuntimeWarning, and the file is as it was before."""
+    """Put a record at the end of the file; if that fails, warn, and leave the file as it was before."""
     try:
         with open(path, "ab", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
@@ -46,7 +46,7 @@ def append(path: str | Path, record: bytes) -> None:
 
 
 def warn_lost(path: str | Path, error: OSError) -> None:
-    """RuntimeWarning that something could not be written, and why."""
+    """Give a RuntimeWarning that something could not be written, and why."""
     warnings.warn(f"{path}: a record is lost, training goes on: {error.strerror}", RuntimeWarning, stacklevel=4)
 
 
@@ -66,7 +66,7 @@ def cut(where: str, path: str | Path, size: int) -> None:
     A log that is gone begins anew, with a warning.
 
     Raises:
-        UsageError: the file is shorter than that: it is another one, and is left alone.
+        UsageError: the file is shorter than that, so it is another one; it is left alone.
     """
     if not os.path.exists(path):
         if size:

@@ -1,9 +1,9 @@
-"""The averages that an optimizer with `use_ema=True` keeps of the weights: training ends with them, evaluation may too.
+"""The averages of the weights that an optimizer with `use_ema=True` keeps: for evaluation, and as weights in the end.
 
     model.compile(Adam(use_ema=True, ema_momentum=0.999), "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(x, y, validation_split=0.1, callbacks=[SwapEMAWeights()])       # val_accuracy is that of the averages
 
-Limits: it is the optimizer's weights that are averaged, not what layers gather themselves (BatchNormalization's means).
+Limits: the optimizer's weights are averaged, not what layers gather themselves (BatchNormalization's means).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from netchu.optimizers.base import AVERAGE
 class SwapEMAWeights(Callback):
     """Puts the averages into the model while it is evaluated or predicts, and the weights in training back afterwards.
 
-    Where Keras exchanges weights and averages, here the averages stay where they are, and the callback holds the
-    weights for so long.  So a training that is interrupted or stopped early with the averages in the model ends with
-    them, too, and a model that is saved then holds no weights in training as averages.
+    Keras exchanges weights and averages.  Here the averages stay where they are, and meanwhile the callback holds the
+    weights.  So a training that is interrupted or stopped early with the averages in the model ends with them, too, and
+    a model that is saved then does not hold the weights in training as its averages.
 
     Args:
         swap_on_epoch: put the averages in at the end of an epoch, too, until the next begins: for a `ModelCheckpoint`
-            that stands behind.
+            that comes after it.
 
     Raises:
         UsageError: the optimizer keeps no averages; when training or evaluation begins.
@@ -37,7 +37,7 @@ class SwapEMAWeights(Callback):
         self._in_training: list[Any] | None = None  # the weights that the averages stand in for
 
     def set_model(self, model: Any) -> None:
-        """Called first; what was held of another model is no concern of this one."""
+        """Called first; the weights of another model are held no longer."""
         if model is not self.model:
             self._in_training = None
         super().set_model(model)
@@ -65,41 +65,41 @@ class SwapEMAWeights(Callback):
             )
         return optimizer
 
-    def on_train_begin(self, logs: Logs = None) -> None:
-        """Find out now whether there will be averages; after a training that failed, put its weights back."""
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Find out now whether there will be averages; put back the weights of a training that failed before."""
         optimizer = self._optimizer()
         averages = [slots[AVERAGE] for slots in optimizer.slots]
         if not all(np.array_equal(w.numpy(), average.numpy()) for w, average in zip(optimizer.weights, averages)):
             self._in_training = None  # somebody has given the model other weights since
         self._put_weights_back()
 
-    def on_train_end(self, logs: Logs = None) -> None:
+    def on_train_end(self, logs: Logs | None = None) -> None:
         """The averages stay."""
         self._in_training = None
 
-    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Weights in."""
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Put the weights back."""
         self._put_weights_back()
 
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Averages in, if that was asked for."""
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Put the averages in, if that was asked for."""
         if self.swap_on_epoch:
             self._put_averages_in()
 
-    def on_test_begin(self, logs: Logs = None) -> None:
-        """Averages in."""
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Put the averages in."""
         self._put_averages_in()
 
-    def on_test_end(self, logs: Logs = None) -> None:
-        """Weights in."""
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """Put the weights back."""
         self._put_weights_back()
 
-    def on_predict_begin(self, logs: Logs = None) -> None:
-        """Averages in."""
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        """Put the averages in."""
         self._put_averages_in()
 
-    def on_predict_end(self, logs: Logs = None) -> None:
-        """Weights in."""
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        """Put the weights back."""
         self._put_weights_back()
 
     def get_state(self) -> State:
@@ -114,10 +114,10 @@ class SwapEMAWeights(Callback):
 class EndWithAverages(Callback):
     """Gives the weights the values of their averages at the end of `fit`, which puts it before all other callbacks.
 
-    Checkpoints of the run were written before, with the weights in training: a run that goes on goes on with those.
+    Checkpoints of the run were written before, with the weights in training, and a resumed run continues with those.
     """
 
-    def on_train_end(self, logs: Logs = None) -> None:
-        """Training is over; without an epoch there was none."""
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Give the weights their averages, if there was an epoch at all."""
         if self.params["epochs"] > 0:
             self.model.optimizer.finalize_variable_values(self.model.trainable_weights)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from os import PathLike, fspath
 
+from netchu.arguments import positive_integer
 from netchu.callbacks.base import Callback
 from netchu.errors import UsageError
 
@@ -38,13 +39,12 @@ class BackupAndRestore(Callback):
         *,
         keep: int = 3,
     ) -> None:
-        for name, value in (("save_freq", save_freq), ("keep", keep)):
-            whole = isinstance(value, int) and not isinstance(value, bool) and value > 0
-            if not whole and (name, value) != ("save_freq", "epoch"):
-                raise UsageError(
-                    "BackupAndRestore", expected=f"{name} to be a positive integer", got=f"{name}={value!r}"
-                )
+        if save_freq != "epoch":
+            save_freq = positive_integer("BackupAndRestore", "save_freq", save_freq)
         if not fspath(backup_dir):
             raise UsageError("BackupAndRestore", expected="the name of a folder", got="backup_dir=''")
-        self.backup_dir, self.save_freq, self.keep = backup_dir, save_freq, keep
-        self.double_checkpoint, self.delete_checkpoint = double_checkpoint, delete_checkpoint
+        self.backup_dir = backup_dir
+        self.save_freq = save_freq
+        self.keep = positive_integer("BackupAndRestore", "keep", keep)
+        self.double_checkpoint = double_checkpoint
+        self.delete_checkpoint = delete_checkpoint

@@ -8,20 +8,24 @@
 The order is: the user's, then History, then the progress line; a callback may add to `logs`, and those after it see it.
 Batches and epochs count from 0.
 
-Steps are made several at a time.  A callback with batch hooks is called before and after each step, as in Keras, and
-then each is made alone; one that does not need every batch says so with `next_batch`, and training stays fast.
+Steps are made several at a time.  With a callback that has batch hooks each step is made alone, and it is called before
+and after it, as in Keras.  A callback that does not need every batch says so with `next_batch`; training stays fast.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from netchu.errors import UsageError
+from netchu.registry import is_netchus
 
-Logs: TypeAlias = dict[str, Any] | None
+Logs: TypeAlias = dict[str, Any]
+"""The figures that a hook is given, by name."""
+
 State: TypeAlias = dict[str, Any]
+"""What a callback keeps for a run that goes on later; see `Callback.get_state`."""
 
 BATCH_HOOKS = {"on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end"}
 
@@ -48,7 +52,7 @@ class Callback:
     def get_state(self) -> State:
         """What a checkpoint keeps of this callback: JSON values and NumPy arrays, in dictionaries and lists.
 
-        A callback whose decisions or files depend on the epochs before gives here all that `set_state` needs to go on
+        A callback whose decisions or files depend on earlier epochs gives here all that `set_state` needs to go on
         exactly from there.
         """
         return {}
@@ -59,64 +63,68 @@ class Callback:
     def next_batch(self, batch: int) -> float:
         """The first training batch, from number `batch` on, that this callback must be called for; infinity for none.
 
-        The loop makes no step beyond it at once.  Of the batches that it goes through together, `on_train_batch_begin`
-        gets the first number, `on_train_batch_end` the last.  A class or an object that defines batch hooks of its own
-        is called for each batch, unless it defines this together with them:
+        The loop makes no step beyond it in the same go.  Of the batches that it goes through together,
+        `on_train_batch_begin` gets the first number, `on_train_batch_end` the last.  A class or an object that defines
+        batch hooks of its own is called for each batch, unless it defines `next_batch` together with them:
 
             def next_batch(self, batch):
                 return -(-batch // 100) * 100       # batches 0, 100, 200, ...
         """
         return math.inf
 
-    def on_train_begin(self, logs: Logs = None) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Before the first epoch of `fit`."""
 
-    def on_train_end(self, logs: Logs = None) -> None:
+    def on_train_end(self, logs: Logs | None = None) -> None:
         """After the last epoch of `fit`, also of an interrupted one."""
 
-    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Before an epoch."""
 
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """After an epoch and its validation; `logs` holds loss, metrics and their `val_` forms."""
 
-    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Before a training step."""
         self.on_batch_begin(batch, logs)
 
-    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """After a training step; `logs` holds the means of the epoch so far."""
         self.on_batch_end(batch, logs)
 
-    def on_batch_begin(self, batch: int, logs: Logs = None) -> None:
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """The older name of `on_train_batch_begin`."""
 
-    def on_batch_end(self, batch: int, logs: Logs = None) -> None:
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """The older name of `on_train_batch_end`."""
 
-    def on_test_begin(self, logs: Logs = None) -> None:
+    def on_test_begin(self, logs: Logs | None = None) -> None:
         """Before `evaluate`, validation included."""
 
-    def on_test_end(self, logs: Logs = None) -> None:
+    def on_test_end(self, logs: Logs | None = None) -> None:
         """After `evaluate`."""
 
-    def on_test_batch_begin(self, batch: int, logs: Logs = None) -> None:
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Before a batch of `evaluate`."""
 
-    def on_test_batch_end(self, batch: int, logs: Logs = None) -> None:
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """After a batch of `evaluate`."""
 
-    def on_predict_begin(self, logs: Logs = None) -> None:
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
         """Before `predict`."""
 
-    def on_predict_end(self, logs: Logs = None) -> None:
+    def on_predict_end(self, logs: Logs | None = None) -> None:
         """After `predict`."""
 
-    def on_predict_batch_begin(self, batch: int, logs: Logs = None) -> None:
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Before a batch of `predict`."""
 
-    def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None:
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """After a batch of `predict`."""
+
+
+HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
+"""Every hook of the training loop, by name."""
 
 
 def _is_called_for_each(callback: Callback) -> bool:
@@ -130,15 +138,19 @@ def _is_called_for_each(callback: Callback) -> bool:
     return False
 
 
-def _is_ones_own(callback: Callback) -> bool:
-    """Whether it is, or calls, code that is not netchu's."""
-    return isinstance(callback, LambdaCallback) or not type(callback).__module__.startswith("netchu.")
+def _is_users(callback: Callback) -> bool:
+    """Whether it is, or calls, a user's code."""
+    return isinstance(callback, LambdaCallback) or not is_netchus(callback)
 
 
 class CallbackList(Callback):
     """Hands every hook on to a list of callbacks, in order; each hook gets one copy of `logs`, which they share.
 
     As in Keras, a callback is always given a dictionary, an empty one where there are no figures.
+
+    Attributes:
+        callbacks: the list.
+        may_change_data: whether a user's code is among them, which may write into the arrays that are trained on.
     """
 
     def __init__(self, callbacks: Sequence[Callback], model: Any, params: dict[str, Any]) -> None:
@@ -153,9 +165,8 @@ class CallbackList(Callback):
                 )
             callback.set_model(model)
             callback.set_params(params)
-
         self._for_each = any(map(_is_called_for_each, self.callbacks))
-        self.may_change_data = any(map(_is_ones_own, self.callbacks))
+        self.may_change_data = any(map(_is_users, self.callbacks))
 
     def next_batch(self, batch: int) -> float:
         """The first batch, from number `batch` on, that one of the callbacks must be called for."""
@@ -163,17 +174,87 @@ class CallbackList(Callback):
             return batch
         return min((callback.next_batch(batch) for callback in self.callbacks), default=math.inf)
 
-    def __getattribute__(self, name: str) -> Any:
+    def call_each(self, hook: str, logs: Logs | None, *number: int) -> None:
+        """Call the hook of that name of every callback, with the number of the epoch or batch if it has one."""
+        shared = dict(logs) if logs else {}
+        for callback in self.callbacks:
+            getattr(callback, hook)(*number, shared)
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        """A hook that `Callback` does not have: a user's own loop may call it, if each of the callbacks has it."""
         if not name.startswith("on_"):
-            return object.__getattribute__(self, name)
+            raise AttributeError(f"'CallbackList' object has no attribute {name!r}")
 
         def each(*arguments: Any) -> None:
-            numbers = [argument for argument in arguments if isinstance(argument, int)]
-            logs = dict(arguments[-1]) if len(arguments) > len(numbers) and arguments[-1] else {}
-            for callback in self.callbacks:
-                getattr(callback, name)(*numbers, logs)
+            has_logs = bool(arguments) and (arguments[-1] is None or isinstance(arguments[-1], Mapping))
+            number = arguments[:-1] if has_logs else arguments
+            self.call_each(name, arguments[-1] if has_logs else None, *number)
 
         return each
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Before the first epoch of `fit`."""
+        self.call_each("on_train_begin", logs)
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """After the last epoch of `fit`."""
+        self.call_each("on_train_end", logs)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Before an epoch."""
+        self.call_each("on_epoch_begin", logs, epoch)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """After an epoch and its validation."""
+        self.call_each("on_epoch_end", logs, epoch)
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a training step."""
+        self.call_each("on_train_batch_begin", logs, batch)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a training step."""
+        self.call_each("on_train_batch_end", logs, batch)
+
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """The older name of `on_train_batch_begin`."""
+        self.call_each("on_batch_begin", logs, batch)
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """The older name of `on_train_batch_end`."""
+        self.call_each("on_batch_end", logs, batch)
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Before `evaluate`."""
+        self.call_each("on_test_begin", logs)
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """After `evaluate`."""
+        self.call_each("on_test_end", logs)
+
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of `evaluate`."""
+        self.call_each("on_test_batch_begin", logs, batch)
+
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of `evaluate`."""
+        self.call_each("on_test_batch_end", logs, batch)
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        """Before `predict`."""
+        self.call_each("on_predict_begin", logs)
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        """After `predict`."""
+        self.call_each("on_predict_end", logs)
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of `predict`."""
+        self.call_each("on_predict_batch_begin", logs, batch)
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of `predict`."""
+        self.call_each("on_predict_batch_end", logs, batch)
 
 
 class History(Callback):
@@ -190,7 +271,7 @@ class History(Callback):
         self.epoch: list[int] = []
         self.interrupted = False
 
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Keep the epoch's figures."""
         self.epoch.append(epoch)
         for name, value in (logs or {}).items():
@@ -201,7 +282,7 @@ class History(Callback):
         return {"history": {name: list(values) for name, values in self.history.items()}, "epoch": list(self.epoch)}
 
     def set_state(self, state: State) -> None:
-        """Put the epochs before the cut in front."""
+        """Take over the epochs before the cut."""
         self.history = {name: list(values) for name, values in state["history"].items()}
         self.epoch = list(state["epoch"])
 
@@ -234,7 +315,7 @@ class LambdaCallback(Callback):
         on_train_end: Callable[..., Any] | None = None,
         on_train_batch_begin: Callable[..., Any] | None = None,
         on_train_batch_end: Callable[..., Any] | None = None,
-        **kwargs: Any,
+        **kwargs: Callable[..., Any] | None,
     ) -> None:
         hooks = {
             "on_epoch_begin": on_epoch_begin,
@@ -246,8 +327,7 @@ class LambdaCallback(Callback):
             **kwargs,
         }
         for name, function in hooks.items():
-            if not name.startswith("on_") or not hasattr(Callback, name):
-                known = [n for n in dir(Callback) if n.startswith("on_")]
-                raise UsageError("LambdaCallback", expected=f"hooks among {known}", got=f"{name}=...")
+            if name not in HOOKS:
+                raise UsageError("LambdaCallback", expected=f"hooks among {sorted(HOOKS)}", got=f"{name}=...")
             if function is not None:
                 setattr(self, name, function)

@@ -35,31 +35,36 @@ class LearningRateScheduler(Callback):
             raise UsageError(
                 "LearningRateScheduler", expected="a function (epoch, learning_rate)", got=f"schedule={schedule!r:.60}"
             )
-        self.schedule, self.verbose = schedule, verbose
+        self.schedule = schedule
+        self.verbose = verbose
         self._takes_rate = _takes_two(schedule)
 
-    def on_train_begin(self, logs: Logs = None) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Find out now whether the learning rate can be set."""
         _check_settable(self)
 
-    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Ask the schedule."""
         optimizer = self.model.optimizer
         rate = self.schedule(epoch, float(optimizer.learning_rate)) if self._takes_rate else self.schedule(epoch)
         if not isinstance(rate, (float, np.float32, np.float64)):
-            raise UsageError(f"The output of the `schedule` function should be a float. Got: {rate}")
+            raise UsageError(
+                "The output of the `schedule` function should be a float",
+                expected="a learning rate such as 1e-3",
+                got=f"{rate!r:.60} for epoch {epoch}",
+            )
         optimizer.learning_rate = rate
         if self.verbose > 0:
             print(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.", flush=True)
 
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Note the learning rate."""
         if logs is not None:
             logs["learning_rate"] = float(self.model.optimizer.learning_rate)
 
 
 def _check_settable(callback: Callback) -> None:
-    """Raise UsageError if the optimizer's learning rate is a schedule or a function: no number can be put there."""
+    """Raise UsageError if the optimizer's learning rate is a schedule or a function: no number can take its place."""
     source = callback.model.optimizer.learning_rate_source
     if not isinstance(source, Variable):
         raise UsageError(
@@ -71,7 +76,7 @@ def _check_settable(callback: Callback) -> None:
 
 
 def _takes_two(schedule: Callable[..., Any]) -> bool:
-    """Whether it can be called with two arguments; functions written in C may not tell and count as yes."""
+    """Whether it can be called with two arguments; a function written in C may have no signature, and counts as one."""
     try:
         inspect.signature(schedule).bind(0, 0.0)
     except TypeError:
@@ -111,18 +116,22 @@ class ReduceLROnPlateau(Monitor):
     ) -> None:
         super().__init__(monitor, mode, min_delta=min_delta)
         if factor >= 1.0:
-            raise UsageError(f"ReduceLROnPlateau does not support a factor >= 1.0. Received factor={factor}")
-        self.factor, self.patience, self.verbose = factor, patience, verbose
-        self.cooldown, self.min_lr = cooldown, min_lr
+            words = "ReduceLROnPlateau does not support a factor >= 1.0"
+            raise UsageError(words, expected="a factor that lowers the learning rate, such as 0.1", got=f"{factor=}")
+        self.factor = factor
+        self.patience = patience
+        self.verbose = verbose
+        self.cooldown = cooldown
+        self.min_lr = min_lr
         self.wait = self.cooldown_counter = 0
 
-    def on_train_begin(self, logs: Logs = None) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Forget the fit before, and find out now whether the learning rate can be set."""
         _check_settable(self)
         self.best = None
         self.wait = self.cooldown_counter = 0
 
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Note the learning rate of this epoch, look at the figure, and lower the rate of the next."""
         logs = {} if logs is None else logs
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
@@ -137,11 +146,13 @@ class ReduceLROnPlateau(Monitor):
             self.cooldown_counter -= 1
             self.wait = 0
         if self.improves(current, self.best):
-            self.best, self.wait = float(current), 0
+            self.best = float(current)
+            self.wait = 0
         elif not self.in_cooldown():
             self.wait += 1
             if self.wait >= self.patience and self._reduce(epoch):
-                self.cooldown_counter, self.wait = self.cooldown, 0
+                self.cooldown_counter = self.cooldown
+                self.wait = 0
 
     def in_cooldown(self) -> bool:
         """Whether epochs are not counted now."""

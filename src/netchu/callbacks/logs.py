@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from netchu import engines, random
+from netchu.arguments import check_whole
 from netchu.callbacks import appending
 from netchu.callbacks.base import Callback, Logs, State
 from netchu.errors import UsageError
@@ -34,7 +35,7 @@ class CSVLogger(Callback):
     that an epoch does not have is `NA`.  Rows end in CR LF, as CSV's standard (RFC 4180) and Keras have it.
 
     Args:
-        filename: of the file; its folder must be there.
+        filename: the file; its folder must be there.
         separator: one character.
         append: go on in a file that is there, without a second heading; otherwise the first row begins it anew.
 
@@ -45,16 +46,19 @@ class CSVLogger(Callback):
     def __init__(self, filename: str | PathLike[str], separator: str = ",", append: bool = False) -> None:
         if not isinstance(separator, str) or len(separator) != 1:
             raise UsageError("CSVLogger", expected="separator to be one character", got=f"{separator=}")
-        self.filename, self.separator, self.append = os.fspath(filename), separator, append
+        self.filename = os.fspath(filename)
+        self.separator = separator
+        self.append = append
         self.keys: list[str] | None = None
         self._begun = False
 
-    def on_train_begin(self, logs: Logs = None) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Find out now whether the file can be written; an old one is left as it is until the first row."""
         appending.check_appendable("CSVLogger", self.filename)
-        self.keys, self._begun = None, self.append
+        self.keys = None
+        self._begun = self.append
 
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Write the row, below the heading if the file is empty."""
         logs = logs or {}
         if not self._begun:
@@ -78,7 +82,8 @@ class CSVLogger(Callback):
     def set_state(self, state: State) -> None:
         """Take away the rows that are to be made again."""
         appending.cut("CSVLogger", self.filename, state["size"])
-        self.keys, self._begun = state["keys"], True
+        self.keys = state["keys"]
+        self._begun = True
 
 
 def _cell(value: Any) -> Any:
@@ -95,7 +100,7 @@ class RunLog(Callback):
     docs/run-log.md specifies both files.  Where `logs` gets figures from other callbacks, put this one after them.
 
     Args:
-        folder: of the two files; made if it is not there.  A run log that is there begins anew.
+        folder: where the two files are; made if it is not there.  A run log that is there begins anew.
         batch_freq: 0, or a number: every so many training steps of an epoch, a line with the figures so far.
         about: what else to keep in `run.json`: JSON values such as the name and the hash of the data.
 
@@ -109,14 +114,16 @@ class RunLog(Callback):
     def __init__(
         self, folder: str | PathLike[str], batch_freq: int = 0, about: Mapping[str, Any] | None = None
     ) -> None:
-        if not isinstance(batch_freq, int) or isinstance(batch_freq, bool) or batch_freq < 0:
-            raise UsageError("RunLog", expected="batch_freq to be a whole number >= 0", got=f"{batch_freq=}")
-        self.folder, self.batch_freq, self.about = Path(folder), batch_freq, dict(about or {})
+        check_whole("RunLog", batch_freq=batch_freq)
+        self.folder = Path(folder)
+        self.batch_freq = batch_freq
+        self.about = dict(about or {})
         try:
             json.dumps(self.about, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise UsageError("RunLog", expected="about as JSON values", got=str(error)) from None
-        self.metrics_path, self.run_path = self.folder / "metrics.jsonl", self.folder / "run.json"
+        self.metrics_path = self.folder / "metrics.jsonl"
+        self.run_path = self.folder / "run.json"
         self._begun = False
         self._began = 0.0  # on the monotonic clock
         self._started = ""
@@ -125,40 +132,42 @@ class RunLog(Callback):
 
     # --- hooks -------------------------------------------------------------------------------------------------------
 
-    def on_train_begin(self, logs: Logs = None) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Find out now whether the folder can be written; an old log is left as it is until the first batch."""
         with contextlib.suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
             for leftover in self.folder.glob(temporary_name("run.json", "*")):  # of a killed process
                 leftover.unlink(missing_ok=True)
         appending.check_appendable("RunLog", self.metrics_path)
-        self._begun, self._began = False, time.monotonic()
-        self._started, self._resumed = _now(), []
+        self._begun = False
+        self._began = time.monotonic()
+        self._started = _now()
+        self._resumed = []
 
-    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Note the epoch."""
         self._epoch = epoch
 
     def next_batch(self, batch: int) -> float:
-        """Of those that get a line."""
+        """The next batch that gets a line."""
         every = self.batch_freq
         return -(-(batch + 1) // every) * every - 1 if every else math.inf
 
-    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
-        """Begin the files, unless `set_state` came first: the earliest hook after it is this one."""
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Begin the files, unless `set_state` came first: this is the earliest hook after it."""
         self._begin()
 
-    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """A line, if it is time for one."""
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Write a line, if it is time for one."""
         if self.batch_freq and (batch + 1) % self.batch_freq == 0:
             self._write("batch", epoch=self._epoch, batch=batch, step=self._step(), logs=logs)
 
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """A line."""
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Write the epoch's line."""
         self._write("epoch", epoch=epoch, step=self._step(), logs=logs)
 
-    def on_train_end(self, logs: Logs = None) -> None:
-        """The last line, and how it ended."""
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Write the last line, and how the run ended."""
         self._begin()
         status = "interrupted" if getattr(self.model.history, "interrupted", False) else "finished"
         self._write("end", step=self._step(), status=status)
@@ -179,7 +188,8 @@ class RunLog(Callback):
         """Take away the lines that are to be made again, and let the clock go on."""
         appending.cut("RunLog", self.metrics_path, state["size"])
         self._began = time.monotonic() - state["time"]
-        self._started, self._resumed = state["started"], [*state["resumed"], _now()]
+        self._started = state["started"]
+        self._resumed = [*state["resumed"], _now()]
         self._begun = appending.size_on_disk(self.metrics_path) > 0
         self._write_run("running")
 
@@ -190,20 +200,22 @@ class RunLog(Callback):
             self._begun = True
             appending.cut("RunLog", self.metrics_path, 0)
             self._write_run("running")
-            epochs, steps = self.params["epochs"], self.params["steps"]
+            epochs = self.params["epochs"]
+            steps = self.params["steps"]
             self._write("begin", schema=self.SCHEMA, epochs=epochs, steps=steps)
 
     def _step(self) -> int:
         return int(self.model.optimizer.iterations)
 
-    def _write(self, event: str, logs: Logs = None, **fields: Any) -> None:
+    def _write(self, event: str, logs: Logs | None = None, **fields: Any) -> None:
         line = {"event": event, "time": round(time.monotonic() - self._began, 3), **fields}
         if logs is not None:
             line["logs"] = {name: _figure(value) for name, value in logs.items()}
         appending.append(self.metrics_path, (json.dumps(line, allow_nan=False) + "\n").encode())
 
     def _write_run(self, status: str) -> None:
-        engine, model = engines.current(), self.model
+        engine = engines.current()
+        model = self.model
         run = {
             "schema": self.SCHEMA,
             "status": status,

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from netchu.arguments import is_whole
 from netchu.callbacks.base import Logs, State
 from netchu.callbacks.monitoring import Monitor
 from netchu.errors import ModelFileError, UsageError
@@ -19,24 +20,35 @@ MODEL_ENDINGS = (".safetensors", ".keras")
 WEIGHTS_ENDING = ".weights.h5"
 
 
+def _checked_frequency(save_freq: object) -> str | int:
+    """Either "epoch" or a number of batches; UsageError, in Keras's words, for anything else."""
+    if save_freq == "epoch":
+        return "epoch"
+    if not is_whole(save_freq) or save_freq < 1:
+        words = "ModelCheckpoint: Unrecognized save_freq"
+        raise UsageError(words, expected="'epoch' or integer values >= 1", got=f"save_freq={save_freq!r:.60}")
+    return int(save_freq)
+
+
 class ModelCheckpoint(Monitor):
     """Saves the model, or its weights, as training goes on.
 
         ModelCheckpoint("{epoch:02d}-{val_loss:.2f}.safetensors", save_best_only=True, verbose=1)
 
-    A model that cannot be saved (disk full, weights that are NaN) is a RuntimeWarning that names the file, and training
-    goes on; it does not count as the best, so the next better one is saved again.  The old file stays whole: files are
+    Where a model cannot be saved (disk full, weights that are NaN), a RuntimeWarning names the file, and training goes
+    on; it does not count as the best, so the next better one is saved again.  The old file stays whole: files are
     written atomically.
 
     Args:
-        filepath: of the file; `{epoch}` and, with `save_freq` in batches, `{batch}` (both from 1) and any figure are
+        filepath: the file; `{epoch}` and, with `save_freq` in batches, `{batch}` (both from 1) and any figure are
             filled in.  It ends in `.safetensors` (netchu's own) or `.keras`; with `save_weights_only` in `.weights.h5`.
         monitor: the figure that says which model is the best.
         verbose: 1 prints what it does.
         save_best_only: save only a model that is better than all before.
         save_weights_only: save the weights alone.
         mode: "min", "max", or "auto" to ask the metric.
-        save_freq: "epoch", or a number of batches; figures in the midst of an epoch are means of its batches so far.
+        save_freq: "epoch", or a number of batches; in the middle of an epoch a figure is the mean of its batches so
+            far.
         initial_value_threshold: only a model better than this is the first best.
 
     Attributes:
@@ -59,51 +71,54 @@ class ModelCheckpoint(Monitor):
         initial_value_threshold: float | None = None,
     ) -> None:
         super().__init__(monitor, mode, initial_value_threshold)
-        self.filepath, self.verbose = os.fspath(filepath), verbose
-        self.save_best_only, self.save_weights_only = save_best_only, save_weights_only
-        self.save_freq = save_freq
+        self.filepath = os.fspath(filepath)
+        self.verbose = verbose
+        self.save_best_only = save_best_only
+        self.save_weights_only = save_weights_only
+        self.save_freq = _checked_frequency(save_freq)
         self._epoch = 0
         self._batches_since_saving = self._first = 0
-        if save_freq != "epoch" and (not isinstance(save_freq, int) or isinstance(save_freq, bool) or save_freq < 1):
-            raise UsageError(
-                f"Unrecognized save_freq: {save_freq}. Expected save_freq are 'epoch' or integer values >= 1"
-            )
-        if save_weights_only and not self.filepath.endswith(WEIGHTS_ENDING):
-            raise UsageError(
-                "When using `save_weights_only=True` in `ModelCheckpoint`, the filepath provided must end in "
-                f"`{WEIGHTS_ENDING}` (Keras weights format). Received: filepath={self.filepath}"
-            )
-        if not save_weights_only and not self.filepath.endswith(MODEL_ENDINGS):
-            raise UsageError(
-                "The filepath provided must end in `.safetensors` (netchu's model format) or `.keras` (Keras model "
-                f"format). Received: filepath={self.filepath}"
-            )
+        self._check_ending()
 
-    def on_train_begin(self, logs: Logs = None) -> None:
+    def _check_ending(self) -> None:
+        """Raise UsageError, in Keras's words, if no format is written under the file's name."""
+        got = f"filepath={self.filepath!r}"
+        if self.save_weights_only and not self.filepath.endswith(WEIGHTS_ENDING):
+            words = (
+                "When using `save_weights_only=True` in `ModelCheckpoint`, the filepath provided must end in "
+                f"`{WEIGHTS_ENDING}`"
+            )
+            raise UsageError(words, expected="Keras's weights format", got=got)
+        if not self.save_weights_only and not self.filepath.endswith(MODEL_ENDINGS):
+            words = "The filepath provided must end in `.safetensors` or `.keras`"
+            raise UsageError(words, expected="netchu's model format or Keras's", got=got)
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Find out now what could not be written later."""
         if os.path.isdir(self.filepath):
             raise UsageError(
-                "Please specify a non-directory filepath for ModelCheckpoint. Filepath used is an existing directory: "
-                f"{self.filepath}"
+                "Please specify a non-directory filepath for ModelCheckpoint",
+                expected="the name of a file",
+                got=f"filepath={self.filepath!r}, which is a folder",
             )
         wanted = Path(self.filepath.partition("{")[0] + "_").absolute().parent
         folder = next(path for path in (wanted, *wanted.parents) if path.exists())
         if not folder.is_dir() or not os.access(folder, os.W_OK):
             raise UsageError("ModelCheckpoint", expected="a folder that can be written", got=f"{str(folder)!r}")
 
-    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Note the epoch."""
         self._epoch = epoch
 
     def next_batch(self, batch: int) -> float:
-        """Of those after which it saves."""
+        """The next batch after which it saves."""
         return batch + self.save_freq - self._batches_since_saving - 1 if isinstance(self.save_freq, int) else math.inf
 
-    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Note the first of the batches that are gone through together."""
         self._first = batch
 
-    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Save, if it is time for it."""
         if isinstance(self.save_freq, int):
             self._batches_since_saving += batch + 1 - self._first
@@ -111,7 +126,7 @@ class ModelCheckpoint(Monitor):
                 self._batches_since_saving = 0
                 self._save_if_wanted(self._epoch, {"batch": batch + 1, **(logs or {})})
 
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Save, if it is time for it."""
         if self.save_freq == "epoch":
             self._save_if_wanted(epoch, logs or {})
@@ -122,7 +137,8 @@ class ModelCheckpoint(Monitor):
 
     def set_state(self, state: State) -> None:
         """Go on from there."""
-        self.best, self._batches_since_saving = state["best"], state["batches_since_saving"]
+        self.best = state["best"]
+        self._batches_since_saving = state["batches_since_saving"]
 
     def _save_if_wanted(self, epoch: int, logs: dict[str, Any]) -> None:
         path = self._path(epoch, logs)
@@ -147,8 +163,9 @@ class ModelCheckpoint(Monitor):
             return self.filepath.format(epoch=epoch + 1, **logs)
         except KeyError as error:
             raise UsageError(
-                f'Failed to format this callback filepath: "{self.filepath}". Reason: {error}. Known: epoch, '
-                f"{', '.join(logs)}"
+                "Failed to format this callback filepath",
+                expected=f"names among {', '.join(('epoch', *logs))}",
+                got=f"{error} in filepath={self.filepath!r}",
             ) from None
 
     def _watched_scalar(self, logs: dict[str, Any]) -> float | None:

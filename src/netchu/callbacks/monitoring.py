@@ -32,12 +32,13 @@ class Monitor(Callback):
             name = type(self).__name__
             warnings.warn(f"{name} mode '{mode}' is unknown, fallback to auto mode.", stacklevel=3)
             mode = "auto"
-        self.monitor, self.mode = monitor, mode
+        self.monitor = monitor
+        self.mode = mode
         self.best = best
         self.min_delta = abs(min_delta)
 
-    def watched(self, logs: Logs, missing: str) -> Any:
-        """The figure in `logs`; if it is not there, None, and a warning that says `missing`."""
+    def watched(self, logs: Logs | None, missing: str) -> Any:
+        """The figure in `logs`; if it is not there, None, with the warning `missing`."""
         self._less_is_better()  # a name that no metric has is an error, not a figure that is missing
         value = (logs or {}).get(self.monitor)
         if value is None:
@@ -63,15 +64,18 @@ class Monitor(Callback):
             direction = _direction(metric) if metric.name == name else None
             if direction is not None:
                 return direction == "down"
+        known = dict.fromkeys(("loss", *(metric.name for metric in self.model.metrics)))
         raise UsageError(
             f"{type(self).__name__} callback received monitor={self.monitor}, but netchu isn't able to automatically "
-            "determine whether that metric should be maximized or minimized. Pass `mode='max'` in order to monitor "
-            "based on the highest metric value, or pass `mode='min'` in order to use the lowest value. "
-            f"Known: {', '.join(dict.fromkeys(('loss', *(metric.name for metric in self.model.metrics))))}."
+            "determine whether that metric should be maximized or minimized",
+            expected=f"monitor among {', '.join(known)}, or a mode",
+            got=f"mode={self.mode!r}",
+            do="Pass `mode='max'` in order to monitor based on the highest metric value, or pass `mode='min'` in order "
+            "to use the lowest value.",
         )
 
 
 def _direction(metric: Any) -> str | None:
-    """ "up" or "down" if the metric says which way is better; "up" for accuracies under a name of one's own."""
+    """Which way is better, "up" or "down", if the metric says it; "up" also for a name that ends as accuracies do."""
     said: str | None = getattr(metric, "direction", None)
     return said or ("up" if metric.name.endswith(("acc", "accuracy", "auc")) else None)

@@ -1,6 +1,7 @@
 """The progress line of `fit`, `evaluate` and `predict`, in Keras's form.
 
-On a terminal, a bar that is redrawn in place; into a file or a pipe, one plain line an epoch and no control characters.
+On a terminal it is a bar that is redrawn in place; in a file or a pipe it is one plain line an epoch, without control
+characters.
 
     Epoch 1/5
     469/469 ━━━━━━━━━━━━━━━━━━━━ 2s 4ms/step - accuracy: 0.9236 - loss: 0.2626
@@ -15,17 +16,17 @@ import os
 import shutil
 import sys
 import time
-from typing import Any, TextIO
+from typing import TextIO
 
-from netchu.callbacks import Callback, Logs
+from netchu.callbacks.base import Callback, Logs
 from netchu.errors import UsageError
 
 BAR_WIDTH = 20
 REDRAW_SECONDS = 0.05
 
 
-def checked_verbose(verbose: Any) -> int | str:
-    """ "auto" as 1, 0, 1 and 2 as they are, "steps:100" as a line every 100 steps; UsageError for anything else."""
+def checked_verbose(verbose: object) -> int | str:
+    """What `verbose` means: 1 for "auto"; 0, 1, 2 and "steps:100" as they are.  Raises UsageError for anything else."""
     if verbose == "auto" or verbose is True:
         return 1
     if verbose in (0, 1, 2):
@@ -49,8 +50,8 @@ def clock(seconds: float) -> str:
     return f"{seconds // 60:.0f}:{seconds % 60:02.0f}" if seconds >= 60 else f"{seconds:.0f}s"
 
 
-def figures(logs: Logs) -> str:
-    """ " - name: value" for each, four decimals, or scientific where those would show nothing."""
+def figures(logs: Logs | None) -> str:
+    """The text " - name: value" for each, with four decimals, or scientific where those would show nothing."""
     shown = {name: float(value) for name, value in (logs or {}).items()}
     return "".join(f" - {name}: {v:.4f}" if abs(v) > 1e-3 else f" - {name}: {v:.4e}" for name, v in shown.items())
 
@@ -61,7 +62,7 @@ class ProgressLine(Callback):
     Args:
         verbose: 0 nothing, 1 a bar (plain lines where there is no terminal), 2 plain lines, "steps:N" the loss every
             N steps in the tutorial's form.
-        stream: where to; standard output if None.
+        stream: where it is written; standard output if None.
     """
 
     def __init__(self, verbose: int | str = 1, stream: TextIO | None = None) -> None:
@@ -86,15 +87,15 @@ class ProgressLine(Callback):
 
     # --- fit ---------------------------------------------------------------------------------------------------------
 
-    def on_train_begin(self, logs: Logs = None) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """Validation inside fit draws no line of its own."""
         self._in_fit = True
 
-    def on_train_end(self, logs: Logs = None) -> None:
+    def on_train_end(self, logs: Logs | None = None) -> None:
         """Fit is over."""
         self._in_fit = False
 
-    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """The heading, on a line of its own as Keras has it, or ahead of the epoch's one plain line."""
         heading = f"Epoch {epoch + 1}/{self.params['epochs']}" if self.params["epochs"] > 1 else ""
         if self._every:
@@ -105,46 +106,46 @@ class ProgressLine(Callback):
         self._heading = f"{heading} - " if heading and self.verbose == 1 else ""
 
     def next_batch(self, batch: int) -> float:
-        """Of those that are to be printed; the bar is drawn whenever it is called."""
+        """The next batch whose loss is to be printed; the bar is drawn whenever a hook is called."""
         return -(-batch // self._every) * self._every if self._every else math.inf
 
-    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """Some steps done."""
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Draw the steps done so far."""
         self._advance(batch, logs)
         if self._every and batch % self._every == 0:
             self._print(f"loss at batch {batch}: {float((logs or {}).get('loss', float('nan'))):.2f}")
 
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """The finished line, validation included."""
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Finish the line, validation included."""
         self._finish(logs)
 
     # --- evaluate and predict ----------------------------------------------------------------------------------------
 
-    def on_test_begin(self, logs: Logs = None) -> None:
-        """A line of its own, unless inside fit."""
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Start the clock, unless inside fit."""
         if not self._in_fit:
             self._start()
 
-    def on_test_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """A batch done."""
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Draw the batches done so far, unless inside fit."""
         if not self._in_fit:
             self._advance(batch, logs)
 
-    def on_test_end(self, logs: Logs = None) -> None:
-        """The finished line."""
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """Finish the line, unless inside fit."""
         if not self._in_fit:
             self._finish(logs)
 
-    def on_predict_begin(self, logs: Logs = None) -> None:
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
         """Start the clock."""
         self._start()
 
-    def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None:
-        """A batch done."""
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Draw the batches done so far."""
         self._advance(batch, None)
 
-    def on_predict_end(self, logs: Logs = None) -> None:
-        """The finished line."""
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        """Finish the line."""
         self._finish(None)
 
     # --- drawing -----------------------------------------------------------------------------------------------------
@@ -155,16 +156,17 @@ class ProgressLine(Callback):
         self._drawn = 0.0
         self._steps = self._first_steps = 0
 
-    def _advance(self, batch: int, logs: Logs) -> None:
+    def _advance(self, batch: int, logs: Logs | None) -> None:
         now = time.monotonic()
         self._steps = batch + 1
         if not self._first_steps:  # compiling and first touches do not count into the time of a step
-            self._first_steps, self._first_step_done = self._steps, now
+            self._first_steps = self._steps
+            self._first_step_done = now
         if self.bar and now - self._drawn >= REDRAW_SECONDS:
             self._drawn = now
             self._print(self._line(now, logs, done=False), end="")
 
-    def _finish(self, logs: Logs) -> None:
+    def _finish(self, logs: Logs | None) -> None:
         if not self.verbose or self._every:
             return
         now = time.monotonic()
@@ -181,7 +183,7 @@ class ProgressLine(Callback):
             return (now - self._first_step_done) / (self._steps - self._first_steps)
         return (now - self._began) / max(self._steps, 1)
 
-    def _line(self, now: float, logs: Logs, *, done: bool) -> str:
+    def _line(self, now: float, logs: Logs | None, *, done: bool) -> str:
         total = self.params.get("steps")
         count = f"{self._steps}/{total or 'Unknown'}"
         per_step = self._seconds_a_step(now)

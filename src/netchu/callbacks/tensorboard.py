@@ -10,11 +10,31 @@ import os
 import time
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
+from netchu.arguments import check_whole, is_whole
 from netchu.callbacks import appending, event_file
 from netchu.callbacks.base import Callback, Logs, State
 from netchu.errors import UsageError
+
+
+def _refuse(**settings: object) -> None:
+    """Raise UsageError for a setting of Keras's that is not at its default."""
+    for name, value in settings.items():
+        if value:
+            raise UsageError(
+                "TensorBoard", expected=f"no {name}: netchu does not write it", got=f"{name}={value!r:.60}"
+            )
+
+
+def _checked_frequency(update_freq: object) -> str | int:
+    """Either "epoch" or a number of batches; UsageError for anything else."""
+    every = 1 if update_freq == "batch" else update_freq
+    if every == "epoch":
+        return "epoch"
+    if not is_whole(every) or every < 1:
+        expected = 'update_freq to be "epoch", "batch" or a number of batches'
+        raise UsageError("TensorBoard", expected=expected, got=f"{update_freq=}")
+    return int(every)
 
 
 class TensorBoard(Callback):
@@ -29,7 +49,7 @@ class TensorBoard(Callback):
     | validation | `evaluation_loss_vs_iterations`, ... | the optimizer's steps |
 
     Each `fit` begins a file of its own in each folder; a resumed one goes on in its file, from where the checkpoint was
-    taken.  Start a TensorBoard anew that watched while the run was cut: it has read what was taken away.
+    taken.  A TensorBoard that watched while the run was cut has read what was taken away: start it anew.
 
     Args:
         log_dir: the folder of the two folders; they are made if they are not there.
@@ -57,29 +77,20 @@ class TensorBoard(Callback):
         update_freq: str | int = "epoch",
         profile_batch: int = 0,
         embeddings_freq: int = 0,
-        embeddings_metadata: Any = None,
+        embeddings_metadata: object = None,
     ) -> None:
-        refused = {
-            "write_images": write_images,
-            "profile_batch": profile_batch,
-            "embeddings_freq": embeddings_freq,
-            "embeddings_metadata": embeddings_metadata,
-        }
-        for name, value in refused.items():
-            if value:
-                raise UsageError("TensorBoard", expected=f"no {name}: netchu does not write it", got=f"{name}={value}")
-        every = 1 if update_freq == "batch" else update_freq
-        if every != "epoch" and (not isinstance(every, int) or isinstance(every, bool) or every < 1):
-            raise UsageError(
-                "TensorBoard",
-                expected='update_freq to be "epoch", "batch" or a number of batches',
-                got=f"{update_freq=}",
-            )
-        if not isinstance(histogram_freq, int) or histogram_freq < 0:
-            raise UsageError("TensorBoard", expected="histogram_freq as a whole number >= 0", got=f"{histogram_freq=}")
-        self.log_dir, self.histogram_freq = os.fspath(log_dir), histogram_freq
-        self.write_graph, self.write_steps_per_second = write_graph, write_steps_per_second
-        self.update_freq: str | int = every
+        _refuse(
+            write_images=write_images,
+            profile_batch=profile_batch,
+            embeddings_freq=embeddings_freq,
+            embeddings_metadata=embeddings_metadata,
+        )
+        check_whole("TensorBoard", histogram_freq=histogram_freq)
+        self.log_dir = os.fspath(log_dir)
+        self.histogram_freq = histogram_freq
+        self.write_graph = write_graph
+        self.write_steps_per_second = write_steps_per_second
+        self.update_freq = _checked_frequency(update_freq)
         self._files: dict[str, Path] = {}
         self._batch = self._batches_before = 0  # since training began, and up to when the epoch's clock was started
         self._batch_began = self._epoch_began = 0.0
@@ -87,25 +98,26 @@ class TensorBoard(Callback):
 
     # --- hooks -------------------------------------------------------------------------------------------------------
 
-    def on_train_begin(self, logs: Logs = None) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         """New files, which are made with their first record."""
         self._batch = 0
         self._files = self._new_files()
 
-    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Start the clock."""
-        self._epoch_began, self._batches_before = time.monotonic(), self._batch
+        self._epoch_began = time.monotonic()
+        self._batches_before = self._batch
 
     def next_batch(self, batch: int) -> float:
-        """Each, if figures are written by batches."""
+        """Every batch, if figures are written by batches."""
         return batch if isinstance(self.update_freq, int) else math.inf
 
-    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Note the first of the batches that are gone through together, and start the clock."""
         self._first_batch = batch
         self._batch_began = time.monotonic()
 
-    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Count, and write the figures so far, if it is time for them."""
         self._batch += batch + 1 - self._first_batch
         if isinstance(self.update_freq, int) and self._batch % self.update_freq == 0:
@@ -114,19 +126,20 @@ class TensorBoard(Callback):
                 figures["batch_steps_per_second"] = 1 / max(time.monotonic() - self._batch_began, 1e-9)
             self._write("train", event_file.scalars(self._batch, figures))
 
-    def on_test_end(self, logs: Logs = None) -> None:
+    def on_test_end(self, logs: Logs | None = None) -> None:
         """The figures of an evaluation, validation included."""
         if logs and self.model.optimizer is not None:
             figures = {f"evaluation_{name}_vs_iterations": value for name, value in logs.items()}
             self._write("validation", event_file.scalars(int(self.model.optimizer.iterations), figures))
 
-    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """The figures of the epoch, and the spread of the weights."""
         logs = logs or {}
         train = {f"epoch_{name}": value for name, value in logs.items() if not name.startswith("val_")}
         train["epoch_learning_rate"] = float(self.model.optimizer.learning_rate)
         if self.write_steps_per_second:
-            steps, seconds = self._batch - self._batches_before, time.monotonic() - self._epoch_began
+            steps = self._batch - self._batches_before
+            seconds = time.monotonic() - self._epoch_began
             train["epoch_steps_per_second"] = steps / max(seconds, 1e-9)
         self._write("train", event_file.scalars(epoch, train))
         validation = {f"epoch_{name[4:]}": value for name, value in logs.items() if name.startswith("val_")}
@@ -149,7 +162,8 @@ class TensorBoard(Callback):
     def set_state(self, state: State) -> None:
         """Go on in the same files, without the records that are to be made again."""
         self._batch = state["batch"]
-        self._epoch_began, self._batches_before = time.monotonic(), self._batch
+        self._epoch_began = time.monotonic()
+        self._batches_before = self._batch
         self._files = {kind: Path(self.log_dir, kind, name) for kind, name in state["names"].items()}
         for kind, path in self._files.items():
             appending.cut("TensorBoard", path, state["sizes"][kind])

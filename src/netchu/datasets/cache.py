@@ -29,23 +29,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netchu.datasets.idx import parse_idx
-from netchu.datasets.mirrors import DownloadFailedError, Limits, Registry, RemoteFile
+from netchu.datasets.mirrors import DownloadFailedError, Limits, RemoteDataset, RemoteFile
 from netchu.system.disk import cache_folder, temporary_name, write_atomically
 
 _log = logging.getLogger("netchu")
 _Arrays = dict[str, NDArray[Any]]
 
 
-def obtain(registry: Registry, limits: Limits, *, offline: bool) -> tuple[list[NDArray[Any]], str, list[str]]:
+def obtain(remote: RemoteDataset, limits: Limits, *, offline: bool) -> tuple[list[NDArray[Any]], str, list[str]]:
     """The data set's arrays from the cache or, failing that, from the mirrors.
 
     Args:
-        registry: what to get; its name is the folder in the cache.
+        remote: what to get; its name is the folder in the cache.
         limits: how long to wait.
         offline: make no network call at all.
 
     Returns:
-        The arrays in the registry's order, the source in words (`"cache"`, `"download HOST"`), and notes to warn about.
+        The arrays in the order of `remote.files`, the source in words (`"cache"`, `"download HOST"`), and notes that
+        the user should be warned about.
 
     Raises:
         DownloadFailedError: neither the cache nor any mirror has all the files intact.
@@ -56,40 +57,40 @@ def obtain(registry: Registry, limits: Limits, *, offline: bool) -> tuple[list[N
     except OSError as error:
         if offline:
             raise DownloadFailedError([f"cache: {error}"]) from error
-        return _download(registry, limits, None, {}, [_unwritable(error)])
-    folder = root / registry.name
-    held = _read_intact(folder, registry)
-    if len(held) == len(registry.files):
-        return _in_order(registry, held), "cache", []
+        return _download(remote, limits, None, {}, [_unwritable(error)])
+    folder = root / remote.name
+    held = _read_intact(folder, remote)
+    if len(held) == len(remote.files):
+        return _in_order(remote, held), "cache", []
     if offline:
         raise DownloadFailedError([f"cache: no intact copy in {folder}"])
-    with _one_process(root, registry.name, limits.total) as trouble:
+    with _one_process(root, remote.name, limits.total) as trouble:
         if trouble is not None:
-            return _download(registry, limits, None, held, [_unwritable(trouble)])
-        held = _read_intact(folder, registry)  # another process may have done the work while this one waited
-        if len(held) == len(registry.files):
-            return _in_order(registry, held), "cache", []
-        if _waited_in_vain(root, registry) >= began:  # for all who queued behind it, this one too
+            return _download(remote, limits, None, held, [_unwritable(trouble)])
+        held = _read_intact(folder, remote)  # another process may have done the work while this one waited
+        if len(held) == len(remote.files):
+            return _in_order(remote, held), "cache", []
+        if _waited_in_vain(root, remote) >= began:  # for all who queued behind it, this one too
             raise DownloadFailedError(["no mirror has answered another process just now"])
         _sweep(folder)
-        return _download(registry, limits, folder, held, [])
+        return _download(remote, limits, folder, held, [])
 
 
 def _download(
-    registry: Registry, limits: Limits, folder: Path | None, held: _Arrays, notes: list[str]
+    remote: RemoteDataset, limits: Limits, folder: Path | None, held: _Arrays, notes: list[str]
 ) -> tuple[list[NDArray[Any]], str, list[str]]:
     """Fetch what `held` lacks; keep each file in `folder` (None: nowhere) as soon as it is verified."""
     from netchu.datasets.download import Downloader  # here, because a warm cache needs neither urllib nor ssl
 
-    with Downloader(registry, limits) as downloader:
-        for file in registry.files:
+    with Downloader(remote, limits) as downloader:
+        for file in remote.files:
             if file.name in held:
                 continue
             try:
                 data = downloader.fetch(file)
             except DownloadFailedError:
                 if folder is not None and not downloader.answered:
-                    _remember_silence(folder.parent, registry)
+                    _remember_silence(folder.parent, remote)
                 raise
             held[file.name] = parse_idx(data, file.name)
             if folder is None:
@@ -100,24 +101,24 @@ def _download(
             except OSError as error:
                 notes.append(_unwritable(error))
                 folder = None
-        return _in_order(registry, held), f"download {', '.join(downloader.hosts)}", notes
+        return _in_order(remote, held), f"download {', '.join(downloader.hosts)}", notes
 
 
-def _remember_silence(root: Path, registry: Registry) -> None:
+def _remember_silence(root: Path, remote: RemoteDataset) -> None:
     with contextlib.suppress(OSError):
-        (root / f"{registry.name}.no-answer").write_bytes(b"")
+        (root / f"{remote.name}.no-answer").write_bytes(b"")
 
 
-def _waited_in_vain(root: Path, registry: Registry) -> float:
+def _waited_in_vain(root: Path, remote: RemoteDataset) -> float:
     """When a process last learned that no mirror answers, in seconds since the epoch; 0 for never."""
     try:
-        return (root / f"{registry.name}.no-answer").stat().st_mtime
+        return (root / f"{remote.name}.no-answer").stat().st_mtime
     except OSError:
         return 0.0
 
 
-def _in_order(registry: Registry, held: _Arrays) -> list[NDArray[Any]]:
-    return [held[file.name] for file in registry.files]
+def _in_order(remote: RemoteDataset, held: _Arrays) -> list[NDArray[Any]]:
+    return [held[file.name] for file in remote.files]
 
 
 def _unwritable(error: BaseException) -> str:
@@ -127,9 +128,9 @@ def _unwritable(error: BaseException) -> str:
     )
 
 
-def _read_intact(folder: Path, registry: Registry) -> _Arrays:
+def _read_intact(folder: Path, remote: RemoteDataset) -> _Arrays:
     """Those files of the cache whose size and SHA-256 are right, by name."""
-    found = ((file.name, _read_file(folder / file.name, file)) for file in registry.files)
+    found = ((file.name, _read_file(folder / file.name, file)) for file in remote.files)
     return {name: array for name, array in found if array is not None}
 
 

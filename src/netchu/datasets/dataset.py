@@ -59,7 +59,8 @@ class Dataset:
     def __post_init__(self) -> None:
         """Check the arrays once, so that nobody after this has to."""
         for half in ("train", "test"):
-            images, labels = getattr(self, f"x_{half}"), getattr(self, f"y_{half}")
+            images = getattr(self, f"x_{half}")
+            labels = getattr(self, f"y_{half}")
             _check_images(self.source, f"x_{half}", images)
             object.__setattr__(self, f"y_{half}", _checked_labels(self.source, f"y_{half}", labels))
             if len(images) != len(labels):
@@ -144,8 +145,10 @@ def scale_pixels(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _fresh(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """An array to be filled.  A large one gets its pages from the system at once: for MNIST 0.05 s, while one by one,
-    as they are first written to, was seen to take 0.4 s.
+    """An array to be filled.
+
+    A large one gets its pages from the system at once, which takes 0.05 s for MNIST; one by one, as they are first
+    written to, they were seen to take 0.4 s.
     """
     count = math.prod(shape)
     if count < LARGE or not hasattr(mmap, "MAP_POPULATE"):

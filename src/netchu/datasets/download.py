@@ -5,7 +5,8 @@
 
 What is guarded against: no answer, slow answers, broken connections (tried again), error pages, short, long, endless
 and wrong bodies, gzip bombs (the next mirror is tried), and redirects away from https (refused).  A file counts only if
-its unpacked bytes have the size and SHA-256 of the registry.  Proxy settings of the environment are respected.
+its unpacked bytes have the size and the SHA-256 that `RemoteFile` names.  Proxy settings of the environment are
+respected.
 
 Limits: one file at a time, held in memory (MNIST's largest is 47 MB); a broken transfer starts anew.
 """
@@ -27,7 +28,7 @@ from types import TracebackType
 from typing import IO, NoReturn, Self
 from urllib.parse import urlsplit
 
-from netchu.datasets.mirrors import DownloadFailedError, Limits, Registry, RemoteFile
+from netchu.datasets.mirrors import DownloadFailedError, Limits, RemoteDataset, RemoteFile
 
 _log = logging.getLogger("netchu")
 _GZIP = b"\x1f"
@@ -44,7 +45,7 @@ class _StoppedError(Exception):
 
 
 class _StrictRedirects(urllib.request.HTTPRedirectHandler):
-    """Follow a redirect only to the schemes of the registry: never from https down to http, never to file."""
+    """Follow a redirect only to the schemes of the data set: never from https down to http, never to file."""
 
     def __init__(self, schemes: tuple[str, ...]) -> None:
         self._schemes = schemes
@@ -73,16 +74,17 @@ class Downloader:
         answered: whether any byte of data (not of an error page) has come from any mirror.
     """
 
-    def __init__(self, registry: Registry, limits: Limits) -> None:
+    def __init__(self, remote: RemoteDataset, limits: Limits) -> None:
         """Nothing is opened until `fetch`; the clocks of `limits` start now."""
         self.hosts: list[str] = []
-        self._registry, self._limits = registry, limits
-        self._mirrors = list(registry.mirrors)  # the one that worked last stands first
+        self._remote = remote
+        self._limits = limits
+        self._mirrors = list(remote.mirrors)  # the one that worked last stands first
         self._reasons: list[str] = []
         self._start = time.monotonic()
         self._answer = threading.Event()
         self._stop = threading.Event()
-        self._opener = _make_opener(registry.schemes)
+        self._opener = _make_opener(remote.schemes)
 
     def __enter__(self) -> Self:
         """Nothing to open; leaving the block stops the worker."""
@@ -173,8 +175,8 @@ class Downloader:
     def _transfer(self, url: str, file: RemoteFile) -> bytearray:
         """One attempt: the verified bytes, or an exception that says whether another attempt may help."""
         scheme = urlsplit(url).scheme.lower()
-        if scheme not in self._registry.schemes:
-            raise _RejectedError(f"refused: address begins with {scheme}:, allowed is {self._registry.schemes}")
+        if scheme not in self._remote.schemes:
+            raise _RejectedError(f"refused: address begins with {scheme}:, allowed is {self._remote.schemes}")
         limits = self._limits
         # Until something has answered, every mirror gets its share of the short first wait; afterwards `stall` counts.
         patience = limits.stall if self.answered else min(limits.stall, limits.first_byte / len(self._mirrors))
@@ -187,8 +189,11 @@ class Downloader:
         return data
 
     def _watched(self, response: http.client.HTTPResponse) -> Callable[[], bytes]:
-        """A reader of the body's next bytes that keeps the clocks: told to stop, too slow, out of time."""
-        window_start, window_bytes, total_bytes, reported = time.monotonic(), 0, 0, time.monotonic()
+        """A reader of the body's next bytes that watches the clocks, and whether anybody still waits."""
+        window_start = time.monotonic()
+        window_bytes = 0
+        total_bytes = 0
+        reported = time.monotonic()
 
         def read() -> bytes:
             nonlocal window_start, window_bytes, total_bytes, reported
@@ -198,11 +203,13 @@ class Downloader:
                 raise _StoppedError
             if total_bytes == 0 and block.startswith(_GZIP):
                 self._answer.set()  # a sign-in page, which some networks send in place of anything, is no answer
-            window_bytes, total_bytes = window_bytes + len(block), total_bytes + len(block)
+            window_bytes = window_bytes + len(block)
+            total_bytes = total_bytes + len(block)
             if now - window_start >= self._limits.slow_window:
                 if window_bytes < self._limits.slow_rate * (now - window_start):
                     raise _RejectedError(f"too slow, {window_bytes} bytes in {now - window_start:.0f} s")
-                window_start, window_bytes = now, 0
+                window_start = now
+                window_bytes = 0
             if now - reported >= 2.0:
                 _log.info("%.1f MB received", total_bytes / 1e6)
                 reported = now
@@ -213,7 +220,9 @@ class Downloader:
 
 def _unpack(read: Callable[[], bytes], file: RemoteFile) -> bytearray:
     """Gunzip a body while it arrives, never holding more than the expected size and one chunk."""
-    inflater, data, received = zlib.decompressobj(wbits=31), bytearray(), 0
+    inflater = zlib.decompressobj(wbits=31)
+    data = bytearray()
+    received = 0
     while not inflater.eof:
         block = read()
         if not received and block and not block.startswith(_GZIP):

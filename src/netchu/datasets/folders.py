@@ -3,7 +3,7 @@
     read_path("my-digits")            # train-images-idx3-ubyte(.gz), train-labels-..., t10k-images-..., t10k-labels-...
     read_path("my-digits.npz")        # keys x_train, y_train, x_test, y_test
 
-A folder is searched first itself, then its subfolder `mnist`.  Raw files go before `.gz` ones (they read faster), IDX
+A folder itself is searched first, then its subfolder `mnist`.  Raw files go before `.gz` ones (they read faster), IDX
 before `mnist.npz`.  Both halves must be there: netchu does not split a set behind its user's back, because a test set
 chosen by a tool is one that nobody knows.
 

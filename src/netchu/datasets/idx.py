@@ -8,8 +8,9 @@ The whole format: two zero bytes, one byte for the type, one for the number of a
 not the name.
 
 Limits: at most 4 axes, no empty axis, at most `MAX_BYTES` (1 GiB) unpacked.  What the header declares is compared with
-what the file can hold before anything of that size is allocated, so a damaged or hostile file costs a not the
-machine's memory.  Reference: Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten digits", 1998.
+what the file can hold before anything of that size is allocated, so a damaged or hostile file ends in an error and does
+not take the machine's memory.  Reference: Y. LeCun, C. Cortes, C. J. C. Burges, "The MNIST database of handwritten
+digits", 1998.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ def _read_stream(stream: IO[bytes] | gzip.GzipFile, where: str, at_most: int) ->
         )
     buffer = np.empty(total, dtype=np.uint8)
     buffer[: len(start)] = np.frombuffer(start, dtype=np.uint8)
-    view, filled = buffer.data, len(start)
+    view = buffer.data
+    filled = len(start)
     while filled < total:
         block = stream.read(min(total - filled, 1 << 20))
         if not block:

@@ -1,9 +1,10 @@
 """Which files a downloadable data set consists of, where they can be had, and how long to wait for them.
 
-`MNIST` is the one registry of netchu.  Mirrors are named without trust: whatever they send counts only if its unpacked
-bytes have the size and SHA-256 written here, so adding a mirror cannot change the data.
+`MNIST` is the only one that netchu knows.  Mirrors are named without trust: what they send counts only if its unpacked
+bytes have the size and the SHA-256 written here, so adding a mirror cannot change the data.
 
-Tests make a `Registry` of their own, with `schemes=("http",)` for a server on this machine; the default is https only.
+Tests make a `RemoteDataset` of their own, with `schemes=("http",)` for a server on this machine; the default is https
+only.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class RemoteFile:
 
 
 @dataclass(frozen=True)
-class Registry:
+class RemoteDataset:
     """A data set that can be downloaded: four IDX files, in the order x_train, y_train, x_test, y_test.
 
     Attributes:
@@ -68,7 +69,7 @@ class DownloadFailedError(Exception):
         super().__init__("; ".join(reasons))
 
 
-MNIST = Registry(
+MNIST = RemoteDataset(
     name="mnist",
     files=(
         RemoteFile(

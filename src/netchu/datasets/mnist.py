@@ -24,7 +24,7 @@ import warnings
 
 from netchu.datasets.dataset import Dataset, Split
 from netchu.datasets.folders import read_path
-from netchu.datasets.mirrors import MNIST, DownloadFailedError, Limits, Registry
+from netchu.datasets.mirrors import MNIST, DownloadFailedError, Limits, RemoteDataset
 from netchu.datasets.packaged import SAMPLE_NAME, read_sample
 from netchu.errors import DataError, DataNotFoundError, UsageError
 
@@ -69,10 +69,10 @@ def find_mnist(
     source: str | None,
     data_dir: str | os.PathLike[str] | None,
     *,
-    registry: Registry = MNIST,
+    remote: RemoteDataset = MNIST,
     limits: Limits | None = None,
 ) -> tuple[Dataset, list[str]]:
-    """The data set and what its user should be warned about; `registry` and `limits` are there for tests."""
+    """The data set and what its user should be warned about; `remote` and `limits` are there for tests."""
     if source not in (None, *SOURCES):
         do = "For a folder or file of your own write netchu.datasets.load(path)."
         raise UsageError("mnist", expected="source 'mnist', 'sample' or None", got=f"source={source!r}", do=do)
@@ -84,7 +84,7 @@ def find_mnist(
     folder = data_dir if data_dir is not None else os.environ.get("NETCHU_DATA_DIR") or None
     if folder is not None:
         return _from_folder(folder, must_be_mnist=source == "mnist"), []
-    return _from_cache_or_mirrors(source, registry, limits or Limits())
+    return _from_cache_or_mirrors(source, remote, limits or Limits())
 
 
 def _from_folder(folder: str | os.PathLike[str], *, must_be_mnist: bool) -> Dataset:
@@ -96,12 +96,12 @@ def _from_folder(folder: str | os.PathLike[str], *, must_be_mnist: bool) -> Data
     return data
 
 
-def _from_cache_or_mirrors(source: str | None, registry: Registry, limits: Limits) -> tuple[Dataset, list[str]]:
+def _from_cache_or_mirrors(source: str | None, remote: RemoteDataset, limits: Limits) -> tuple[Dataset, list[str]]:
     from netchu.datasets import cache  # here, because not every source needs it
 
     offline = os.environ.get("NETCHU_OFFLINE", "").strip().lower() not in ("", "0", "false", "no")
     try:
-        arrays, origin, notes = cache.obtain(registry, limits, offline=offline)
+        arrays, origin, notes = cache.obtain(remote, limits, offline=offline)
     except DownloadFailedError as error:
         reasons = "; ".join((*error.reasons, "NETCHU_OFFLINE is set") if offline else error.reasons)
         if source == "mnist":
@@ -113,4 +113,4 @@ def _from_cache_or_mirrors(source: str | None, registry: Registry, limits: Limit
             f"load_data('sample')). MNIST could not be had: {reasons}."
         )
         return read_sample(), [note]
-    return Dataset(registry.name, origin, *arrays), notes
+    return Dataset(remote.name, origin, *arrays), notes

@@ -19,7 +19,7 @@ import numpy as np
 from netchu.arguments import check_numbers
 from netchu.engines import Array, xp
 from netchu.layers.base import BatchShape, ShapeKeepingLayer
-from netchu.layers.shaping import check_images
+from netchu.layers.images import check_images
 from netchu.ops.image import sample
 from netchu.random import Stream
 from netchu.tensor import Tensor

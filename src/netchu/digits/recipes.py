@@ -32,8 +32,8 @@ from netchu.models import Sequential
 from netchu.optimizers import Adam, Optimizer, RMSprop
 from netchu.optimizers.schedules import CosineDecay
 from netchu.tensor import Tensor
-from netchu.training.batches import unpack_x_y_sample_weight
-from netchu.training.step import Logs
+from netchu.training.arrays import unpack_x_y_sample_weight
+from netchu.callbacks.base import Logs
 from netchu.utils import to_categorical
 
 MakeOptimizer: TypeAlias = Callable[[float, int], Optimizer]

@@ -2,8 +2,8 @@
 
     netchu.set_engine("jax")      or   NETCHU_ENGINE=jax   or   netchu train --engine jax
 
-`xp` holds the current engine's functions, the closed list in `base.py`; every operation above this floor is written
-with `xp.exp(x)`, `x @ w` and the like.  Reading order: `base.py` (the contract), `numpy.py`, then
+`xp` holds the current engine's functions, the closed list in `contract.py`; every operation above this floor is written
+with `xp.exp(x)`, `x @ w` and the like.  Reading order: `contract.py`, `numpy/`, then
 `tracing.py`, `jax.py`, `tensorflow.py`.
 
 A heavy library is imported only when its engine is asked for.  The engine belongs to the process, like Keras's
@@ -13,14 +13,17 @@ backend: set it before building a model.
 from __future__ import annotations
 
 import importlib
-import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 from netchu.engines.contract import DTYPES, FUNCTIONS, Array, Engine, Loop, Shape
-from netchu.errors import EngineError, MissingExtraError, UsageError, choices
+from netchu.errors import EngineError, missing_extra, unknown_name
+from netchu.system import environment
 
-__all__ = ["Array", "Engine", "Loop", "Shape", "current", "engine_names", "register", "set_engine", "xp"]
+__all__ = ["Array", "Engine", "Loop", "Shape", "current", "engine_names", "held", "register", "set_engine", "xp"]
 
 xp: Any = SimpleNamespace()
 """The current engine's functions: `xp.exp`, `xp.matmul`, ...; filled by `set_engine`."""
@@ -33,6 +36,8 @@ _KNOWN = {
 }
 _loaded: dict[str, Engine] = {}
 _current: Engine
+_runs = 0  # that compute now, in any thread, and must end on the engine they began on
+_lock = threading.Lock()
 
 
 def engine_names() -> list[str]:
@@ -44,7 +49,7 @@ def register(engine: Engine) -> None:
     """Make an engine of your own known under `engine.name`; every function of the closed list must be there."""
     missing = [name for name in (*FUNCTIONS, *DTYPES) if name not in engine.functions]
     if missing:
-        raise EngineError(f"Engine {engine.name!r}: expected every function of the closed list, missing={missing}.")
+        raise EngineError(f"Engine {engine.name!r}", expected="every function of the closed list", got=f"{missing=}")
     _loaded[engine.name] = engine
 
 
@@ -57,25 +62,45 @@ def set_engine(name: str) -> Engine:
     Raises:
         UsageError: no engine of that name.
         MissingExtraError: its library is not installed; the message is the pip line.
+        EngineError: a `fit`, `evaluate` or `predict` is running, in any thread, on another one.
     """
     global _current
     if name not in _loaded:
         if name not in _KNOWN:
-            raise UsageError(choices("engine", name, engine_names()))
+            raise unknown_name("engine", name, engine_names())
         module, class_name, library = _KNOWN[name]
         try:
             engine_class = getattr(importlib.import_module(module), class_name)
         except ModuleNotFoundError as error:
             if error.name is None or error.name.partition(".")[0] != library:
                 raise
-            raise MissingExtraError(
-                f"The engine {name!r} needs {library}, which is not installed: pip install 'netchu[{name}]'"
-            ) from None
+            raise missing_extra(f"The engine {name!r}", library, name) from None
         register(engine_class())
-    _current = _loaded[name]
-    xp.__dict__.clear()
-    xp.__dict__.update(_current.functions)
+    with _lock:
+        if _runs and _loaded[name] is not _current:
+            raise EngineError(
+                "set_engine",
+                expected=f"the engine {_current.name!r} until the run on it is over",
+                got=f"name={name!r}",
+                do="Set the engine before fit, evaluate or predict.",
+            )
+        _current = _loaded[name]
+        xp.__dict__.clear()
+        xp.__dict__.update(_current.functions)
     return _current
+
+
+@contextmanager
+def held() -> Iterator[Engine]:
+    """While it is open no other engine can be set: what runs on this one must end on it."""
+    global _runs
+    with _lock:
+        _runs += 1
+    try:
+        yield _current
+    finally:
+        with _lock:
+            _runs -= 1
 
 
 def current() -> Engine:
@@ -83,4 +108,4 @@ def current() -> Engine:
     return _current
 
 
-set_engine(os.environ.get("NETCHU_ENGINE") or "numpy")
+set_engine(environment.text("NETCHU_ENGINE") or "numpy")

@@ -20,7 +20,7 @@ its place, which has no shape and takes the other operand's type."""
 Shape: TypeAlias = tuple[int, ...]
 
 Loop: TypeAlias = Callable[[tuple[Array | None, ...], Array, int, int, int], Any]
-"""Many steps in one call; see `Engine.compile_loop`."""
+"""Many steps in one call; see `Engine.trace_loop`."""
 
 # Names and meanings are those of the Python Array API standard 2024.12, so that a conforming library fits as it is.
 STANDARD_FUNCTIONS = """
@@ -73,10 +73,22 @@ def axis_by_axis(total: Callable[..., Array], squeeze: Callable[..., Array]) -> 
     return sum_along
 
 
-class Boxed(Protocol):
-    """Anything that holds one array in `.array`: a `netchu.Variable` seen from this floor."""
+class Box(Protocol):
+    """What holds one array: a `netchu.Variable` seen from this floor.
 
-    array: Array
+    Attributes:
+        kept: the array itself, which every thread sees.
+        array: what this thread sees: the same, but while it traces a step, what stands for it there.
+    """
+
+    kept: Array
+
+    @property
+    def array(self) -> Array:
+        """See above."""
+
+    @array.setter
+    def array(self, array: Array) -> None: ...
 
 
 class Engine:
@@ -86,7 +98,7 @@ class Engine:
         name: what `netchu.set_engine` and `NETCHU_ENGINE` call it.
         functions: the closed list `FUNCTIONS` and the element types `DTYPES` by name; loaded into `xp` when the engine
             is set.
-        runs_line_by_line: whether a step that is not compiled runs nearly as fast, so that it may be left so.
+        runs_line_by_line: whether a step that is not traced runs nearly as fast, so that it may be left so.
     """
 
     name: str = ""
@@ -112,25 +124,26 @@ class Engine:
         """True while a compiler traces a step and `array` stands for a value that does not exist yet."""
         raise NotImplementedError
 
-    def compile(self, step: Callable[..., Any], variables: Mapping[str, Boxed]) -> Callable[..., Any]:
-        """Compile `step(*arrays) -> arrays` as a pure function of `variables` and its arguments.
+    def trace(self, step: Callable[..., Any], variables: Mapping[str, Box]) -> Callable[..., Any]:
+        """Make `step(*arrays) -> arrays` fast: trace it once, as a pure function of `variables` and its arguments.
 
-        Every Variable's array becomes an argument and a result: while tracing the boxes hold tracers, afterwards the
-        old arrays are put back (also after an exception), and each call writes the new arrays into the boxes.  New
-        values in a box, a learning rate for example, take effect without compiling again; a new shape compiles anew.
+        Every Variable's array becomes an argument and a result.  While the step is traced, the thread that traces sees
+        tracers in the boxes; other threads see the arrays, and so does everybody afterwards, also after an exception.
+        Each call of the traced step writes the arrays that it made into the boxes.  New values in a box, a learning
+        rate for example, take effect without tracing again; a new shape is traced anew.
         """
         raise NotImplementedError
 
-    def compile_loop(self, step: Callable[..., Any], variables: Mapping[str, Boxed]) -> Loop | None:
-        """Compile many steps over data that lies on the device as one call; None where an engine does not.
+    def trace_loop(self, step: Callable[..., Any], variables: Mapping[str, Box]) -> Loop | None:
+        """Trace many steps over data that lies on the device as one call; None where an engine does not.
 
-        `step(x, y, sample_weight)` is as in `compile`.  The function that is returned goes through
+        `step(x, y, sample_weight)` is as in `trace`.  The function that is returned goes through
 
             loop(data, order, begin, count, size)
 
         with `data` the arrays (n, ...) of all samples, or None; `order` (n,) int32, which of them come one after the
         other; `begin` where in it the first batch begins; `count` >= 1 batches of `size` samples each.  It returns the
-        results of the last step.  Only a new `size` compiles anew, and however an epoch is cut into calls, the
+        results of the last step.  Only a new `size` is traced anew, and however an epoch is cut into calls, the
         Variables get the same bits.
         """
         return None
@@ -141,10 +154,6 @@ class Engine:
         A copy may be made in `into`, an older snapshot of the same Variable that nobody needs any more.
         """
         return array
-
-    def holds(self, variable: Boxed) -> bool:
-        """False if a step is being traced that does not carry `variable`: its value would be frozen or leak."""
-        return True
 
     def threads(self) -> int:
         """How many threads one large product uses: two counts give different last bits, so runs record it."""

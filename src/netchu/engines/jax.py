@@ -1,6 +1,6 @@
 """The JAX engine: the same Python lines, traced once and compiled by XLA.  `pip install 'netchu[jax]'`.
 
-What was compiled is kept in the user's cache folder (`compiled_programs.py`), unless the program has told JAX of a
+What was compiled is kept in the user's cache folder (`jax_cache.py`), unless the program has told JAX of a
 folder of its own.
 
 Limits: float64 stays float32 unless the program itself enables `jax_enable_x64`; no process-wide switch of JAX's is
@@ -18,8 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from netchu.engines.contract import DTYPES, STANDARD_FUNCTIONS, Array, Boxed, Loop, Shape
-from netchu.engines.jax_cache import program_folder
+from netchu.engines.contract import DTYPES, STANDARD_FUNCTIONS, Array, Box, Loop, Shape
+from netchu.engines.jax_cache import executables_folder
 from netchu.engines.tracing import TracingEngine, on_boxes
 
 Pair = tuple[int, int]
@@ -99,11 +99,11 @@ def top_k(x: Array, k: int) -> tuple[Array, Array]:
     return values, indices
 
 
-def keep_programs() -> None:
-    """Keep compiled programs for the next process, where nobody has chosen a place for them; trouble is no concern."""
+def keep_executables() -> None:
+    """Keep what was compiled for the next process, where nobody has chosen a place for them; trouble is no concern."""
     if jax.config.jax_compilation_cache_dir is not None:
         return
-    folder = program_folder(f"jax-{jax.__version__}")
+    folder = executables_folder(f"jax-{jax.__version__}")
     if folder is not None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
@@ -121,7 +121,7 @@ class JaxEngine(TracingEngine):
 
     def __init__(self) -> None:
         super().__init__()
-        keep_programs()
+        keep_executables()
         self.functions = {name: getattr(jnp, name) for name in (*STANDARD_FUNCTIONS, *DTYPES)}
         self.functions |= {f.__name__: f for f in EXTRAS}
         self.functions["erf"] = jax.scipy.special.erf
@@ -138,13 +138,13 @@ class JaxEngine(TracingEngine):
         """True for JAX's tracers."""
         return isinstance(array, jax.core.Tracer)
 
-    def compile_pure(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """See `TracingEngine.compile_pure`."""
+    def jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """See `TracingEngine.jit`."""
         return jax.jit(function)  # type: ignore[no-any-return]
 
-    def compile_loop(self, step: Callable[..., Any], variables: Mapping[str, Boxed]) -> Loop | None:
-        """See `Engine.compile_loop`: a `fori_loop` whose bounds are arguments, so that it is compiled once."""
-        traced_once = jax.jit(self.as_pure(step, variables), inline=True)
+    def trace_loop(self, step: Callable[..., Any], variables: Mapping[str, Box]) -> Loop | None:
+        """See `Engine.trace_loop`: a `fori_loop` whose bounds are arguments, so that it is compiled once."""
+        traced_once = jax.jit(self.as_pure(step, variables, whole=True), inline=True)
 
         @functools.partial(jax.jit, static_argnames="size")
         def loop(state: Any, data: Any, order: Array, begin: Array, count: Array, size: int) -> Any:

@@ -1,8 +1,8 @@
-"""Where compiled programs are kept from one process to the next: a folder in the user's cache.
+"""Where the executables that JAX compiled are kept from one process to the next: a folder in the user's cache.
 
     ~/.cache/netchu/compiled/jax-0.10.2-6e5d5c1a0b2f/
 
-A program holds instructions of the processor that it was compiled for, so the folder's name holds a digest of what
+An executable holds instructions of the processor that it was compiled for, so the folder's name holds a digest of what
 the processor can do, beside the compiler's version.  `NETCHU_COMPILATION_CACHE=0` keeps nothing.
 
 Limits: all versions together are cut back to half of `MOST_BYTES` when they have grown larger, oldest files first.
@@ -16,15 +16,16 @@ import os
 import platform
 from pathlib import Path
 
+from netchu.system import environment
 from netchu.system.disk import cache_folder
 
 SWITCH = "NETCHU_COMPILATION_CACHE"
 MOST_BYTES = 256 << 20
 
 
-def program_folder(compiler: str) -> Path | None:
-    """The folder for the programs of a compiler, `"jax-0.10.2"`; None if it cannot be made, or none is wanted."""
-    if os.environ.get(SWITCH, "1").lower() in ("0", "false", "no", "off"):
+def executables_folder(compiler: str) -> Path | None:
+    """The folder for the executables of a compiler, `"jax-0.10.2"`; None if it cannot be made, or none is wanted."""
+    if not environment.switch(SWITCH, default=True):
         return None
     try:
         root = cache_folder() / "compiled"

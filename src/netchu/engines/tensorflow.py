@@ -312,8 +312,8 @@ class TensorFlowEngine(TracingEngine):
         """True for the tensors of a graph, which have no values."""
         return bool(tf.is_symbolic_tensor(array))
 
-    def compile_pure(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """See `TracingEngine.compile_pure`."""
+    def jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """See `TracingEngine.jit`."""
         return _compiled(function)
 
     def threads(self) -> int:

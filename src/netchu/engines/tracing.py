@@ -1,9 +1,9 @@
-"""What the engines that compile have in common: a step is traced once, as a pure function of its Variables' arrays.
+"""What it is to trace a step: it runs once with tracers in the place of arrays, as a pure function of its Variables.
 
-    state, arguments  --- compiled --->  state, results
+    state, arguments  --- traced --->  what it changed of the state, results
 
-While the step is traced, the boxes hold the compiler's tracers, which stand for arrays; afterwards the old arrays are
-put back, and each call writes the new ones.
+While a step is traced, the thread that does so sees the tracers in the boxes (`carrying`).  Every other thread goes on
+seeing the arrays: a tracer never stands where somebody else could take it for a value.
 """
 
 from __future__ import annotations
@@ -16,11 +16,42 @@ from typing import Any
 
 import numpy as np
 
-from netchu.engines.contract import Array, Boxed, Engine
+from netchu.engines.contract import Array, Box, Engine
 from netchu.errors import EngineError
 
 
-def on_boxes(pure: Callable[..., Any], variables: Mapping[str, Boxed]) -> Callable[..., Any]:
+class _Thread(threading.local):
+    arrays: dict[int, Array] | None = None  # by the id of a box, what stands in it; None while nothing is traced
+    carried: frozenset[int] = frozenset()  # ids of the boxes that the innermost step being traced carries
+
+
+here = _Thread()
+"""What this thread sees in boxes."""
+
+
+@contextmanager
+def carrying(variables: Mapping[str, Box], arrays: Mapping[str, Array]) -> Iterator[dict[int, Array]]:
+    """While it is open, this thread sees `arrays` in the boxes, and what it writes there stays here.
+
+    Args:
+        variables: the boxes by name.
+        arrays: what is to be seen in each, by the same names.
+
+    Yields:
+        What stands in the boxes, by their ids.
+    """
+    outer, outer_carried = here.arrays, here.carried
+    mine = {id(variable): arrays[name] for name, variable in variables.items()}
+    here.arrays = {**(outer or {}), **mine}
+    here.carried = frozenset(mine)
+    try:
+        yield here.arrays
+    finally:
+        here.arrays = outer
+        here.carried = outer_carried
+
+
+def on_boxes(pure: Callable[..., Any], variables: Mapping[str, Box]) -> Callable[..., Any]:
     """A function `(state, *arguments) -> state, results` as one that takes the state from the boxes and puts it there.
 
     The old arrays are left to whoever holds them (a view that `v.numpy()` gave, a snapshot): none is donated.
@@ -28,19 +59,25 @@ def on_boxes(pure: Callable[..., Any], variables: Mapping[str, Boxed]) -> Callab
 
     def call(*arguments: Any) -> Any:
         state, results = pure({name: variable.array for name, variable in variables.items()}, *arguments)
-        for name, variable in variables.items():
-            variable.array = state[name]
+        for name, array in state.items():
+            variables[name].array = array
         return results
 
     return call
 
 
-class _Thread(threading.local):
-    carried: frozenset[int] | None = None  # ids of the boxes that the step being traced carries
+def no_value_yet(library: str, shape: tuple[int, ...]) -> EngineError:
+    """The error for whoever asks for the numbers of a tensor that has none yet."""
+    return EngineError(
+        "A value was asked for",
+        expected=f"only array operations while {library} traces the step",
+        got=f"a request for the numbers of a tensor of shape={shape} (float(t), t.numpy() or `if t`)",
+        do="Use netchu.ops.where instead of `if`, or compile(run_eagerly=True) to run line by line.",
+    )
 
 
 class TracingEngine(Engine):
-    """An Engine whose `compile` traces; subclasses say with `compile_pure` what compiles.
+    """An Engine with a compiler: it compiles what a step does to tracers; subclasses define `jit`.
 
     Attributes:
         library: the library's name as its authors write it, for messages.
@@ -48,53 +85,35 @@ class TracingEngine(Engine):
 
     library: str = ""
 
-    def __init__(self) -> None:
-        self._thread = _Thread()
-
-    def compile_pure(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """A function of dictionaries, tuples and lists of arrays, traced and compiled for each set of shapes."""
         raise NotImplementedError
 
-    def as_pure(self, step: Callable[..., Any], variables: Mapping[str, Boxed]) -> Callable[..., Any]:
-        """The step as a function `(state, *arguments) -> state, results` that can be traced."""
+    def as_pure(
+        self, step: Callable[..., Any], variables: Mapping[str, Box], *, whole: bool = False
+    ) -> Callable[..., Any]:
+        """The step as a function `(state, *arguments) -> state, results` that can be traced.
+
+        The state that it returns is what the step changed, so that a prediction writes nothing back beside a training;
+        or with `whole` all of it.
+        """
 
         def pure(state: dict[str, Array], *arguments: Any) -> tuple[dict[str, Array], Any]:
-            with self._carrying(variables):
-                for name, variable in variables.items():
-                    variable.array = state[name]
+            with carrying(variables, state) as seen:
                 result = step(*arguments)
-                return {name: variable.array for name, variable in variables.items()}, result
+                after = {name: seen[id(variable)] for name, variable in variables.items()}
+            return {name: array for name, array in after.items() if whole or array is not state[name]}, result
 
         return pure
 
-    def compile(self, step: Callable[..., Any], variables: Mapping[str, Boxed]) -> Callable[..., Any]:
-        """See `Engine.compile`."""
-        return on_boxes(self.compile_pure(self.as_pure(step, variables)), variables)
-
-    @contextmanager
-    def _carrying(self, variables: Mapping[str, Boxed]) -> Iterator[None]:
-        """While tracing, remember which boxes are carried; afterwards no box is left with a tracer in it."""
-        before, arrays = self._thread.carried, {name: variable.array for name, variable in variables.items()}
-        self._thread.carried = frozenset(map(id, variables.values()))
-        try:
-            yield
-        finally:
-            self._thread.carried = before
-            for name, variable in variables.items():
-                variable.array = arrays[name]
-
-    def holds(self, variable: Boxed) -> bool:
-        """See `Engine.holds`."""
-        return self._thread.carried is None or id(variable) in self._thread.carried
+    def trace(self, step: Callable[..., Any], variables: Mapping[str, Box]) -> Callable[..., Any]:
+        """See `Engine.trace`."""
+        return on_boxes(self.jit(self.as_pure(step, variables)), variables)
 
     def to_numpy(self, array: Array) -> np.ndarray:
         """See `Engine.to_numpy`."""
         if self.is_traced(array):
-            raise EngineError(
-                f"A value was asked for while {self.library} traces the step: expected only array operations, "
-                f"got a request for the numbers of a tensor of shape={tuple(array.shape)} (float(t), t.numpy() or "
-                "`if t`). Use netchu.ops.where instead of `if`, or compile(run_eagerly=True) to run without tracing."
-            )
+            raise no_value_yet(self.library, tuple(array.shape))
         return np.asarray(array)  # a view that cannot be written to
 
     def threads(self) -> int:

@@ -47,7 +47,7 @@ from netchu.layers import (
     ZeroPadding2D,
 )
 from netchu.models import Sequential
-from netchu.ops.convolution import Pair, windows_along
+from netchu.ops.windows import Pair, windows_along
 
 Converter: TypeAlias = Callable[[Graph, Any, str], str]
 

@@ -1,13 +1,13 @@
 """Layers, with Keras's names, defaults and shapes.
 
-Reading order: `base.py` (Layer: build, call, weights), `core.py` (Input, Dense, Activation), `shaping.py`,
-`convolution.py`, `pooling.py`, `normalization.py`, `activation.py`, `regularization.py`, `augmentation.py`.
-CONTRIBUTING.md says how to add one.
+Reading order: `base.py` (Layer: build, call, weights), `core.py` (Input, Dense, Activation), `shaping.py`, `images.py`
+(the checks of images), `convolution.py`, `pooling.py`, `normalization.py`, `activation.py`, `regularization.py`,
+`augmentation.py`.  CONTRIBUTING.md says how to add one.
 """
 
 from typing import Any
 
-from netchu.errors import choices
+from netchu.errors import unknown_name
 from netchu.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from netchu.layers.augmentation import RandomRotation, RandomTranslation, RandomZoom
 from netchu.layers.base import Layer
@@ -73,46 +73,9 @@ GlobalMaxPool2D = GlobalMaxPooling2D
 MaxPool2D = MaxPooling2D
 
 # The only layer names that a model file may use.
-registry: Registry[Layer] = Registry(
-    "layer",
-    {
-        cls.__name__: cls
-        for cls in (
-            Activation,
-            ActivityRegularization,
-            AlphaDropout,
-            AveragePooling2D,
-            BatchNormalization,
-            Conv2D,
-            Dense,
-            DepthwiseConv2D,
-            Dropout,
-            ELU,
-            Flatten,
-            GaussianDropout,
-            GaussianNoise,
-            GlobalAveragePooling2D,
-            GlobalMaxPooling2D,
-            InputLayer,
-            LayerNormalization,
-            LeakyReLU,
-            MaxPooling2D,
-            PReLU,
-            Permute,
-            RandomRotation,
-            RandomTranslation,
-            RandomZoom,
-            ReLU,
-            Rescaling,
-            Reshape,
-            Softmax,
-            SpatialDropout2D,
-            ZeroPadding2D,
-        )
-    },
-)
+registry: Registry[Layer] = Registry.of("layer", globals(), __all__, base=Layer, spelled=str)
 
 
 def __getattr__(name: str) -> Any:
-    refuse_keras_name("netchu.layers", name)
-    raise AttributeError(choices("layer", name, [*registry.table, "Input"]))
+    refuse_keras_name("layers", name)
+    raise AttributeError(str(unknown_name("layer", name, [*registry.names, "Input"])))

@@ -1,4 +1,4 @@
-"""Activation functions that stand as layers of their own: ReLU, LeakyReLU, PReLU, ELU, Softmax.
+"""Activation functions as layers of their own: ReLU, LeakyReLU, PReLU, ELU, Softmax.
 
     Dense(64), LeakyReLU(0.1), ...
 
@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from netchu import activations, constraints, initializers, ops, regularizers
-from netchu.arguments import check_numbers
-from netchu.errors import ShapeError, UsageError
+from netchu.arguments import check_numbers, is_whole, whole_numbers
+from netchu.errors import ShapeError
 from netchu.layers.base import BatchShape, ShapeKeepingLayer
 from netchu.tensor import Tensor
 
@@ -41,7 +41,9 @@ class ReLU(ShapeKeepingLayer):
         check_numbers("ReLU", negative_slope=negative_slope, threshold=threshold)
         if max_value is not None:
             check_numbers("ReLU", max_value=max_value)
-        self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
+        self.max_value = max_value
+        self.negative_slope = negative_slope
+        self.threshold = threshold
 
     def call(self, x: Tensor) -> Tensor:
         """See `ReLU`."""
@@ -86,7 +88,7 @@ class PReLU(ShapeKeepingLayer):
 
     Raises:
         UsageError: an unknown name, or an axis below 1.
-        ShapeError: when built, an axis that the input has not, or one of unknown length that is not shared.
+        ShapeError: when built, an axis that the input does not have, or one of unknown length that is not shared.
 
     References:
         He, Zhang, Ren, Sun, "Delving Deep into Rectifiers" (2015).
@@ -104,10 +106,9 @@ class PReLU(ShapeKeepingLayer):
         self.alpha_initializer = initializers.get(alpha_initializer)
         self.alpha_regularizer = regularizers.get(alpha_regularizer)
         self.alpha_constraint = constraints.get(alpha_constraint)
-        axes = [shared_axes] if isinstance(shared_axes, int) else shared_axes
-        if axes is not None and not all(isinstance(axis, int) and axis >= 1 for axis in axes):
-            raise UsageError("PReLU", expected="shared_axes from 1 on", got=f"shared_axes={shared_axes!r:.60}")
-        self.shared_axes = None if axes is None else list(axes)
+        self.shared_axes = (
+            None if shared_axes is None else whole_numbers("PReLU", "shared_axes", shared_axes, 1, fewest=0)
+        )
 
     def build(self, input_shape: BatchShape) -> None:
         """Make the slopes."""
@@ -136,7 +137,7 @@ class ELU(ShapeKeepingLayer):
     """`x` where positive, else `alpha * (exp(x) - 1)`.
 
     Args:
-        alpha: what large negative x come to, with the other sign.
+        alpha: minus what large negative x come to.
         name, trainable, dtype: see `Layer`.
 
     Raises:
@@ -168,20 +169,18 @@ class Softmax(ShapeKeepingLayer):
 
     Raises:
         UsageError: an axis that is no whole number.
-        ShapeError: when built, an axis that the input has not.
+        ShapeError: when built, an axis that the input does not have.
     """
 
     def __init__(self, axis: int | Sequence[int] = -1, **settings: Any) -> None:
         super().__init__(**settings)
-        self.axis = axis if isinstance(axis, int) else list(axis)
-        self._axes = [axis] if isinstance(axis, int) else list(axis)
-        if not all(isinstance(a, int) and not isinstance(a, bool) for a in self._axes):
-            raise UsageError("Softmax", expected="axis as a whole number or a list of them", got=f"axis={axis!r:.60}")
+        self._axes = whole_numbers("Softmax", "axis", axis)
+        self.axis = self._axes[0] if is_whole(axis) else self._axes
 
     def build(self, input_shape: BatchShape) -> None:
         """Check that the input has the axes."""
         ndim = len(input_shape)
-        if not self._axes or len({a % ndim for a in self._axes if -ndim <= a < ndim}) != len(self._axes):
+        if len({a % ndim for a in self._axes if -ndim <= a < ndim}) != len(self._axes):
             raise ShapeError(
                 f"layer '{self.name}' (Softmax)",
                 expected=f"different axes from {-ndim} to {ndim - 1}",

@@ -15,12 +15,13 @@ from __future__ import annotations
 import math
 from typing import Any, TypeAlias
 
+from netchu.arguments import is_number
 from netchu.engines import Array, xp
 from netchu.errors import UsageError
 from netchu.layers.base import BatchShape, Layer
-from netchu.layers.shaping import check_images
-from netchu.ops.convolution import check_data_format
+from netchu.layers.images import check_images
 from netchu.ops.image import affine_transform, check_sampling
+from netchu.ops.windows import check_data_format
 from netchu.random import Stream
 from netchu.tensor import Tensor
 
@@ -35,7 +36,7 @@ class _RandomTransform(Layer):
         fill_mode: what lies beyond the edges: `"reflect"` (d c b a | a b c d | d c b a), `"constant"`, `"nearest"` (the
             edge pixel again) or `"wrap"` (a b c d | a b c d | a b c d).
         interpolation: `"bilinear"`, a mean of the four pixels around, or `"nearest"`.
-        seed: of one's own; None takes the program's.
+        seed: of its own; None takes the program's.
         fill_value: for `"constant"`.
         data_format: None or `"channels_last"`.
         name, trainable, dtype: see `Layer`.
@@ -52,7 +53,9 @@ class _RandomTransform(Layer):
     ) -> None:
         super().__init__(**settings)
         check_sampling(type(self).__name__, interpolation, fill_mode)
-        self.fill_mode, self.interpolation, self.fill_value = fill_mode, interpolation, fill_value
+        self.fill_mode = fill_mode
+        self.interpolation = interpolation
+        self.fill_value = fill_value
         self.data_format = check_data_format(type(self).__name__, data_format)
         self.seed = seed
         self.stream = Stream(seed)
@@ -88,7 +91,7 @@ class _RandomTransform(Layer):
 
 
 class RandomTranslation(_RandomTransform):
-    """Moves each image by whole and broken pixels, up or down and left or right.
+    """Moves each image by pixels and parts of pixels, up or down and left or right.
 
         output(y, x) = image(y - height * h, x - width * w),  h from height_factor, w from width_factor
 
@@ -106,7 +109,8 @@ class RandomTranslation(_RandomTransform):
 
     def __init__(self, height_factor: Factor, width_factor: Factor, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        self.height_factor, self.width_factor = height_factor, width_factor
+        self.height_factor = height_factor
+        self.width_factor = width_factor
         self._ranges = (
             _range_of("RandomTranslation", "height_factor", height_factor),
             _range_of("RandomTranslation", "width_factor", width_factor),
@@ -115,7 +119,8 @@ class RandomTranslation(_RandomTransform):
     def draw_transforms(self, batch: int, height: int, width: int) -> Array:
         """See `RandomTranslation`."""
         h, w = self._drawn(batch, *self._ranges)
-        one, zero = xp.ones_like(h), xp.zeros_like(h)
+        one = xp.ones_like(h)
+        zero = xp.zeros_like(h)
         return xp.stack([one, zero, -w * width, zero, one, -h * height, zero, zero], axis=1)
 
 
@@ -146,7 +151,9 @@ class RandomRotation(_RandomTransform):
         (f,) = self._drawn(batch, self._range)
         t = 2 * math.pi * f
         cy, cx = (height - 1) / 2, (width - 1) / 2
-        sin, cos, zero = xp.sin(t), xp.cos(t), xp.zeros_like(t)
+        sin = xp.sin(t)
+        cos = xp.cos(t)
+        zero = xp.zeros_like(t)
         return xp.stack(
             [cos, -sin, cx - cx * cos + cy * sin, sin, cos, cy - cx * sin - cy * cos, zero, zero], axis=1
         )  # fmt: skip
@@ -173,7 +180,8 @@ class RandomZoom(_RandomTransform):
 
     def __init__(self, height_factor: Factor, width_factor: Factor | None = None, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        self.height_factor, self.width_factor = height_factor, width_factor
+        self.height_factor = height_factor
+        self.width_factor = width_factor
         factors = {"height_factor": height_factor} | ({} if width_factor is None else {"width_factor": width_factor})
         self._ranges = [_range_of("RandomZoom", name, f, above=-1.0) for name, f in factors.items()]
 
@@ -190,7 +198,7 @@ class RandomZoom(_RandomTransform):
 def _range_of(where: str, name: str, factor: Any, above: float = -math.inf) -> tuple[float, float]:
     """(lower, upper) of a factor; UsageError unless both are numbers within [-1, 1], and above `above`."""
     ends = factor if isinstance(factor, (tuple, list)) else (factor, factor)
-    numbers = all(isinstance(n, (int, float)) and -1 <= n <= 1 and n > above for n in ends)
+    numbers = all(is_number(n) and -1 <= n <= 1 and n > above for n in ends)
     if len(ends) != 2 or not numbers:
         bounds = "[-1, 1]" if above < -1 else "(-1, 1]"
         raise UsageError(where, expected=f"{name} as a number or two in {bounds}", got=f"{name}={factor!r:.60}")

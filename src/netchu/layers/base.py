@@ -22,10 +22,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from netchu import constraints, initializers, ops, regularizers
+from netchu import constraints, initializers, ops, registry, regularizers
 from netchu.arguments import checked_name
 from netchu.engines.contract import DTYPES
 from netchu.errors import ShapeError, UsageError
+from netchu.operation import here
 from netchu.random import Stream
 from netchu.registry import Configurable, snake_case
 from netchu.tensor import Tensor, Variable
@@ -47,14 +48,11 @@ def shapes_only() -> Iterator[None]:
         _shapes_only.reset(token)
 
 
-class _Calls(threading.local):
-    """How many layers' calls are open in this thread, one within the other, and how many of those layers are frozen."""
-
-    open = 0
-    frozen = 0
+class _Thread(threading.local):
+    frozen = 0  # how many of the layers whose calls are open, one within the other, are frozen
 
 
-_calls = _Calls()
+_thread = _Thread()
 
 
 class Layer(Configurable):
@@ -68,10 +66,7 @@ class Layer(Configurable):
 
     Attributes:
         built: whether the weights exist.
-        freezes: how often `trainable` was set, of any layer.
     """
-
-    freezes = 0
 
     def __init__(
         self,
@@ -174,28 +169,32 @@ class Layer(Configurable):
             x: input (batch, ...), Tensor or array; cast to the layer's dtype.
             training: whether this is a training step: Dropout drops only then.
         """
-        x = ops.convert_to_tensor(x)
-        if x.dtype != self.dtype:
-            x = ops.cast(x, self.dtype)
-        self.ensure_built((None, *x.shape[1:]))
-        if not _calls.open:
-            self.forget_losses()
+        caller = here.layer
         frozen = not self.trainable
-        _calls.open += 1
-        _calls.frozen += frozen
+        works = registry.thread.works
+        here.layer = self  # what a tape says of each operation
+        registry.thread.works = True
+        _thread.frozen += frozen
         try:
+            x = ops.convert_to_tensor(x)
+            if x.dtype != self.dtype:
+                x = ops.cast(x, self.dtype)
+            self.ensure_built((None, *x.shape[1:]))
+            if caller is None:
+                self.forget_losses()
             y = self.call(x, training=training) if self.takes_training() else self.call(x)  # type: ignore[call-arg]
+            if self.activity_regularizer is not None:
+                self.add_loss(self.activity_regularizer(y) / y.shape[0])  # a mean over samples, as the loss is
         finally:
-            _calls.open -= 1
-            _calls.frozen -= frozen
-        if self.activity_regularizer is not None:
-            self.add_loss(self.activity_regularizer(y) / y.shape[0])  # a mean over samples, as the loss is
+            here.layer = caller
+            registry.thread.works = works
+            _thread.frozen -= frozen
         return y
 
     @staticmethod
     def is_frozen() -> bool:
         """Within a call: whether this layer, or one that holds it, has `trainable = False`."""
-        return _calls.frozen > 0
+        return _thread.frozen > 0
 
     def forget_losses(self) -> None:
         """Drop what `add_loss` was given, here and in the layers it holds: the outermost call begins with none."""
@@ -248,7 +247,7 @@ class Layer(Configurable):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        Layer.freezes += 1
+        self.changes += bool(value) is not self._trainable
         self._trainable = bool(value)
         for layer in self.sublayers:
             layer.trainable = value

@@ -14,8 +14,8 @@ from netchu.arguments import positive_integer
 from netchu.errors import UsageError
 from netchu.layers.base import BatchShape, check_axis
 from netchu.layers.core import KernelLayer
-from netchu.layers.shaping import check_images, images_after
-from netchu.ops.convolution import Sizes, check_data_format, check_padding, check_steps, pair
+from netchu.layers.images import check_images, images_after
+from netchu.ops.windows import Sizes, check_data_format, check_padding, check_steps, pair
 from netchu.tensor import Tensor
 
 

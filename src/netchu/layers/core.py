@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from netchu import activations, constraints, initializers, regularizers
-from netchu.arguments import positive_integer
+from netchu.arguments import is_whole, positive_integer
 from netchu.errors import ShapeError, UsageError
 from netchu.layers.base import MAX_AXES, BatchShape, Layer, check_axis
 from netchu.tensor import Tensor, Variable
 
 
 class KernelLayer(Layer):
-    """Base of the layers that put their input to a kernel: bias, activation, and what keeps the weights in bounds.
+    """Base of the layers that apply a kernel to their input: bias, activation, and what keeps the weights in bounds.
 
     Args:
         activation: a name or a function; None for none.
@@ -20,9 +21,9 @@ class KernelLayer(Layer):
         kernel_initializer: first values of the kernel, a name or an Initializer.
         bias_initializer: first values of the bias.
         kernel_regularizer: what the size of the kernel adds to the loss, a name or a Regularizer.
-        bias_regularizer: the same of the bias.
+        bias_regularizer: the same for the bias.
         kernel_constraint: what the kernel is put through after each step, a name or a Constraint.
-        bias_constraint: the same of the bias.
+        bias_constraint: the same for the bias.
         name, trainable, dtype, activity_regularizer: see `Layer`.
     """
 
@@ -157,7 +158,7 @@ class InputLayer(Layer):
 
     def __init__(self, shape: tuple[int | None, ...], **settings: Any) -> None:
         super().__init__(**settings)
-        if isinstance(shape, int) or len(shape) > MAX_AXES or not all(n is None or isinstance(n, int) for n in shape):
+        if not isinstance(shape, Sequence) or len(shape) > MAX_AXES or not all(n is None or is_whole(n) for n in shape):
             raise UsageError(
                 "Input", expected="a tuple of lengths without the batch, such as (784,)", got=f"shape={shape!r:.60}"
             )

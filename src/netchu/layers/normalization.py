@@ -1,4 +1,4 @@
-"""Layers that bring numbers to mean 0 and variance 1, then scale and shift them as is learned.
+"""Layers that bring numbers to mean 0 and variance 1, then scale and shift them by what is learned.
 
     Conv2D(32, 3, use_bias=False), BatchNormalization(), ReLU(), ...
 
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from netchu import constraints, initializers, ops, regularizers
-from netchu.arguments import check_numbers
+from netchu.arguments import check_numbers, is_whole, whole_numbers
 from netchu.engines import Shape, xp
 from netchu.errors import ShapeError, UsageError
 from netchu.layers.base import BatchShape, ShapeKeepingLayer
@@ -27,7 +27,7 @@ class _Normalizing(ShapeKeepingLayer):
     Args:
         epsilon: keeps the quotient finite where the variance is 0.
         center: whether to add `beta`.
-        scale: whether to multiply by `gamma`; needless before a layer that is linear, which can scale by itself.
+        scale: whether to multiply by `gamma`; needless before a linear layer, which can scale by itself.
         beta_initializer, gamma_initializer: first values, a name or an Initializer.
         beta_regularizer, gamma_regularizer: what their size adds to the loss, a name or a Regularizer.
         beta_constraint, gamma_constraint: what they are put through after each step, a name or a Constraint.
@@ -49,7 +49,9 @@ class _Normalizing(ShapeKeepingLayer):
     ) -> None:
         super().__init__(**settings)
         check_numbers(type(self).__name__, epsilon=epsilon)
-        self.epsilon, self.center, self.scale = float(epsilon), center, scale
+        self.epsilon = float(epsilon)
+        self.center = center
+        self.scale = scale
         self.beta_initializer = initializers.get(beta_initializer)
         self.gamma_initializer = initializers.get(gamma_initializer)
         self.beta_regularizer = regularizers.get(beta_regularizer)
@@ -62,7 +64,7 @@ class _Normalizing(ShapeKeepingLayer):
         ndim = len(input_shape)
         self._axes = sorted({axis % ndim for axis in axes if -ndim <= axis < ndim})
         lengths = tuple(n for axis in self._axes if (n := input_shape[axis]) is not None)
-        if not axes or len(lengths) != len(axes) or 0 in self._axes:
+        if len(lengths) != len(axes) or 0 in self._axes:
             raise ShapeError(
                 f"layer '{self.name}' ({type(self).__name__})",
                 expected="an axis of the input other than the batch, of known length",
@@ -164,12 +166,15 @@ class BatchNormalization(_Normalizing):
                 default = None if name == "renorm_clipping" else False
                 raise UsageError("BatchNormalization", expected=f"{name}={default}", got=f"{name}={value!r:.60}")
         check_numbers("BatchNormalization", 0, 1, momentum=momentum)
-        if not isinstance(axis, int):
+        if not is_whole(axis):
             raise UsageError("BatchNormalization", expected="axis as one whole number", got=f"axis={axis!r:.60}")
-        self.axis, self.momentum = axis, float(momentum)
+        self.axis = int(axis)
+        self.momentum = float(momentum)
         self.moving_mean_initializer = initializers.get(moving_mean_initializer)
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
-        self.renorm, self.renorm_clipping, self.renorm_momentum = renorm, renorm_clipping, renorm_momentum
+        self.renorm = renorm
+        self.renorm_clipping = renorm_clipping
+        self.renorm_momentum = renorm_momentum
         self.synchronized = synchronized
 
     def build(self, input_shape: BatchShape) -> None:
@@ -235,12 +240,14 @@ class LayerNormalization(_Normalizing):
         super().__init__(epsilon, center, scale, beta_initializer, gamma_initializer, **settings)
         if rms_scaling:
             raise UsageError("LayerNormalization", expected="rms_scaling=False", got=f"{rms_scaling=}")
-        self.axis = axis if isinstance(axis, int) else list(axis)
+        axes = whole_numbers("LayerNormalization", "axis", axis)
+        self.axis = axes[0] if is_whole(axis) else axes
         self.rms_scaling = rms_scaling
 
     def build(self, input_shape: BatchShape) -> None:
         """Make gamma and beta."""
-        self._add_gamma_and_beta(self._find_axes([self.axis] if isinstance(self.axis, int) else self.axis, input_shape))
+        axes = whole_numbers("LayerNormalization", "axis", self.axis)
+        self._add_gamma_and_beta(self._find_axes(axes, input_shape))
 
     def call(self, x: Tensor) -> Tensor:
         """See `LayerNormalization`."""

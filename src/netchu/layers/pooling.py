@@ -11,8 +11,8 @@ from typing import Any
 
 from netchu import ops
 from netchu.layers.base import BatchShape, Layer
-from netchu.layers.shaping import check_images, images_after
-from netchu.ops.convolution import Sizes, check_data_format, check_padding, pair
+from netchu.layers.images import check_images, images_after
+from netchu.ops.windows import Sizes, check_data_format, check_padding, pair
 from netchu.tensor import Tensor
 
 

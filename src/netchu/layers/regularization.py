@@ -10,12 +10,12 @@ import math
 from typing import Any
 
 from netchu import ops
-from netchu.arguments import check_numbers
+from netchu.arguments import check_numbers, is_whole
 from netchu.engines import Array, Shape, xp
 from netchu.errors import ShapeError, UsageError
 from netchu.layers.base import BatchShape, ShapeKeepingLayer
-from netchu.layers.shaping import check_images
-from netchu.ops.convolution import check_data_format
+from netchu.layers.images import check_images
+from netchu.ops.windows import check_data_format
 from netchu.random import Stream
 from netchu.regularizers import L1L2
 from netchu.tensor import Tensor
@@ -41,7 +41,7 @@ class Dropout(_Random):
     Args:
         rate: the share that is dropped, 0 <= rate < 1.
         noise_shape: shape of the draws, batch included, 1 where they are shared along an axis; None draws for each.
-        seed: of one's own; None takes the program's.
+        seed: of its own; None takes the program's.
         name, trainable, dtype: see `Layer`.
 
     Raises:
@@ -60,7 +60,7 @@ class Dropout(_Random):
         check_numbers(type(self).__name__, 0, 1, below=True, rate=rate)
         self.rate = rate
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
-        if not all(n is None or (isinstance(n, int) and n >= 1) for n in self.noise_shape or ()):
+        if not all(n is None or (is_whole(n) and n >= 1) for n in self.noise_shape or ()):
             raise UsageError(
                 type(self).__name__, expected="noise_shape of lengths or None", got=f"noise_shape={noise_shape!r:.60}"
             )
@@ -96,7 +96,7 @@ class SpatialDropout2D(_Random):
     Args:
         rate: the share of the channels that is dropped, 0 <= rate < 1.
         data_format: None or `"channels_last"`.
-        seed: of one's own; None takes the program's.
+        seed: of its own; None takes the program's.
         name, trainable, dtype: see `Layer`.
 
     Raises:
@@ -134,7 +134,7 @@ class AlphaDropout(Dropout):
     Args:
         rate: the share that is dropped, 0 <= rate < 1.
         noise_shape: as for `Dropout`.
-        seed: of one's own; None takes the program's.
+        seed: of its own; None takes the program's.
         name, trainable, dtype: see `Layer`.
 
     Raises:
@@ -158,7 +158,7 @@ class GaussianNoise(_Random):
 
     Args:
         stddev: of the noise, 0 to 1.
-        seed: of one's own; None takes the program's.
+        seed: of its own; None takes the program's.
         name, trainable, dtype: see `Layer`.
 
     Raises:
@@ -184,7 +184,7 @@ class GaussianDropout(_Random):
 
     Args:
         rate: 0 <= rate < 1.
-        seed: of one's own; None takes the program's.
+        seed: of its own; None takes the program's.
         name, trainable, dtype: see `Layer`.
 
     Raises:
@@ -221,7 +221,8 @@ class ActivityRegularization(ShapeKeepingLayer):
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **settings: Any) -> None:
         super().__init__(activity_regularizer=L1L2(l1, l2), **settings)
-        self.l1, self.l2 = l1, l2
+        self.l1 = l1
+        self.l2 = l2
 
     def call(self, x: Tensor) -> Tensor:
         """The input itself."""

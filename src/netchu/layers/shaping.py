@@ -1,22 +1,20 @@
-"""Layers without weights that change the shape or the scale: Flatten, Reshape, Permute, ZeroPadding2D, Rescaling.
-
-Also what all layers over images (batch, height, width, channels) check and work out: `check_images`, `images_after`.
-"""
+"""Layers without weights that change the shape or the scale: Flatten, Reshape, Permute, ZeroPadding2D, Rescaling."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from netchu import ops
+from netchu.arguments import is_whole
 from netchu.errors import ShapeError, UsageError
 from netchu.layers.base import MAX_AXES, BatchShape, Layer, ShapeKeepingLayer
-from netchu.ops.convolution import Pair, check_data_format, pair, windows_along
+from netchu.layers.images import check_images
+from netchu.ops.windows import Sizes, check_data_format, pair
 from netchu.tensor import Tensor
-
-MAX_BORDER = 1024  # that "same" may add to an image at an edge: a slip of the pen would fill the memory with zeros
 
 
 class Flatten(Layer):
@@ -45,12 +43,13 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: tuple[int, ...], **settings: Any) -> None:
         super().__init__(**settings)
-        self.target_shape = (target_shape,) if isinstance(target_shape, int) else tuple(target_shape)
-        whole = all(isinstance(n, int) and n is not True and (n > 0 or n == -1) for n in self.target_shape)
-        if not whole or self.target_shape.count(-1) > 1 or len(self.target_shape) > MAX_AXES:
+        lengths = tuple(target_shape) if isinstance(target_shape, Iterable) else (target_shape,)
+        whole = all(is_whole(n) and (n > 0 or n == -1) for n in lengths)
+        if not whole or lengths.count(-1) > 1 or len(lengths) > MAX_AXES:
             raise UsageError(
                 "Reshape", expected="positive lengths, at most one of them -1", got=f"target_shape={target_shape!r:.60}"
             )
+        self.target_shape = tuple(int(n) for n in lengths)
 
     def call(self, x: Tensor) -> Tensor:
         """Each sample in `target_shape`."""
@@ -88,7 +87,7 @@ class Permute(Layer):
     def __init__(self, dims: tuple[int, ...], **settings: Any) -> None:
         super().__init__(**settings)
         self.dims = tuple(dims)
-        if any(n is True for n in self.dims) or sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+        if not all(map(is_whole, self.dims)) or sorted(self.dims) != list(range(1, len(self.dims) + 1)):
             raise UsageError("Permute", expected="each axis once, counted from 1", got=f"dims={dims!r:.60}")
 
     def call(self, x: Tensor) -> Tensor:
@@ -107,49 +106,6 @@ class Permute(Layer):
         return (None, *(input_shape[axis] for axis in self.dims))
 
 
-def check_images(layer: Layer, input_shape: BatchShape) -> int:
-    """How many channels images of `input_shape` have; ShapeError, naming the layer, if they are no images."""
-    channels = input_shape[-1] if len(input_shape) == 4 else None
-    if channels is None:
-        do = ""
-        if len(input_shape) == 3:
-            shape = f"({input_shape[1]}, {input_shape[2]}, 1)"
-            do = f"For grey images put Reshape({shape}) before it, or write x[..., None]; for a single image x[None]."
-        raise ShapeError(
-            f"layer '{layer.name}' ({type(layer).__name__})",
-            expected="images (batch, height, width, channels)",
-            got=f"input_shape={(None, *input_shape[1:])}",
-            do=do,
-        )
-    return channels
-
-
-def images_after(
-    layer: Layer, input_shape: BatchShape, size: Pair, strides: Pair, padding: str, dilation: Pair = (1, 1)
-) -> tuple[int | None, int | None]:
-    """How many windows of `size` there are, (rows, columns); ShapeError, naming the layer, if not even one fits."""
-    along = [
-        (None, (0, 0)) if length is None else windows_along(length, window, stride, apart, padding)
-        for length, window, stride, apart in zip(input_shape[1:3], size, strides, dilation)
-    ]
-    (rows, _), (columns, _) = along
-    if any(count is not None and count < 1 for count in (rows, columns)):
-        raise ShapeError(
-            f"layer '{layer.name}' ({type(layer).__name__})",
-            expected=f"images of at least one window of {size}"
-            + (f" with dilation {dilation}" if max(dilation) > 1 else ""),
-            got=f"input_shape={(None, *input_shape[1:])}",
-            do='Leave out a pooling layer before it, use a smaller window, or padding="same".',
-        )
-    if max(max(border) for _, border in along) > MAX_BORDER:
-        raise ShapeError(
-            f"layer '{layer.name}' ({type(layer).__name__})",
-            expected=f'windows that reach at most {MAX_BORDER} pixels over an edge with padding="same"',
-            got=f"windows of {size} with dilation {dilation} for input_shape={(None, *input_shape[1:])}",
-        )
-    return rows, columns
-
-
 class ZeroPadding2D(Layer):
     """Zeros around each image: (batch, height, width, channels) -> (batch, top + height + bottom, ..., channels).
 
@@ -164,9 +120,11 @@ class ZeroPadding2D(Layer):
         ShapeError: an input that is no image.
     """
 
-    def __init__(self, padding: Any = (1, 1), data_format: str | None = None, **settings: Any) -> None:
+    def __init__(
+        self, padding: int | Sequence[Sizes] = (1, 1), data_format: str | None = None, **settings: Any
+    ) -> None:
         super().__init__(**settings)
-        both = (padding, padding) if isinstance(padding, int) else padding
+        both = (padding, padding) if is_whole(padding) else padding
         if not isinstance(both, (tuple, list)) or len(both) != 2:
             raise UsageError("ZeroPadding2D", expected="a number or two entries", got=f"padding={padding!r:.60}")
         self.padding = tuple(pair("ZeroPadding2D", "padding", edges, least=0) for edges in both)
@@ -215,7 +173,8 @@ class Rescaling(ShapeKeepingLayer):
         for key, value in (("scale", scale), ("offset", offset)):
             if not _are_numbers(value):
                 raise UsageError("Rescaling", expected=f"numbers as {key}", got=f"{key}={value!r:.60}")
-        self.scale, self.offset = scale, offset
+        self.scale = scale
+        self.offset = offset
 
     def build(self, input_shape: BatchShape) -> None:
         """Check that scale and offset fit the input."""

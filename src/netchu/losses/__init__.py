@@ -12,6 +12,7 @@ divides the weighted sum by the number of samples, not by the sum of the weights
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from netchu.losses.base import Loss, LossFunction, reduce
@@ -49,6 +50,7 @@ from netchu.losses.regression import (
     mean_squared_logarithmic_error,
 )
 from netchu.registry import Registry
+from netchu.tensor import Tensor
 
 __all__ = [
     "BinaryCrossentropy", "BinaryFocalCrossentropy", "CategoricalCrossentropy", "CategoricalFocalCrossentropy",
@@ -61,29 +63,25 @@ __all__ = [
     "reduce", "sparse_categorical_crossentropy", "squared_hinge",
 ]  # fmt: skip
 
-# By name -> (class, function of each sample).
-_BY_NAME = {
-    "sparse_categorical_crossentropy": (SparseCategoricalCrossentropy, sparse_categorical_crossentropy),
-    "categorical_crossentropy": (CategoricalCrossentropy, categorical_crossentropy),
-    "binary_crossentropy": (BinaryCrossentropy, binary_crossentropy), "bce": (BinaryCrossentropy, binary_crossentropy),
-    "categorical_focal_crossentropy": (CategoricalFocalCrossentropy, categorical_focal_crossentropy),
-    "binary_focal_crossentropy": (BinaryFocalCrossentropy, binary_focal_crossentropy),
-    "kl_divergence": (KLDivergence, kl_divergence), "kld": (KLDivergence, kl_divergence),
-    "poisson": (Poisson, poisson),
-    "mean_squared_error": (MeanSquaredError, mean_squared_error), "mse": (MeanSquaredError, mean_squared_error),
-    "mean_absolute_error": (MeanAbsoluteError, mean_absolute_error), "mae": (MeanAbsoluteError, mean_absolute_error),
-    "mean_absolute_percentage_error": (MeanAbsolutePercentageError, mean_absolute_percentage_error),
-    "mape": (MeanAbsolutePercentageError, mean_absolute_percentage_error),
-    "mean_squared_logarithmic_error": (MeanSquaredLogarithmicError, mean_squared_logarithmic_error),
-    "msle": (MeanSquaredLogarithmicError, mean_squared_logarithmic_error),
-    "huber": (Huber, huber), "huber_loss": (Huber, huber),
-    "log_cosh": (LogCosh, log_cosh),
-    "cosine_similarity": (CosineSimilarity, cosine_similarity),
-    "hinge": (Hinge, hinge), "squared_hinge": (SquaredHinge, squared_hinge),
-    "categorical_hinge": (CategoricalHinge, categorical_hinge),
-}  # fmt: skip
-_registry: Registry[Loss] = Registry("loss", {name: cls for name, (cls, _) in _BY_NAME.items()})
-_functions: Registry[Any] = Registry("loss", {name: function for name, (_, function) in _BY_NAME.items()})
+# Keras's short names.
+_ALIASES = {
+    "bce": "binary_crossentropy",
+    "huber_loss": "huber",
+    "kld": "kl_divergence",
+    "mae": "mean_absolute_error",
+    "mape": "mean_absolute_percentage_error",
+    "mse": "mean_squared_error",
+    "msle": "mean_squared_logarithmic_error",
+}
+_registry: Registry[Loss] = Registry.of(
+    "loss", globals(), __all__, base=Loss, without={"LossFunction"}, aliases=_ALIASES
+)
+_functions: Registry[Callable[..., Tensor]] = Registry.of(
+    "loss", globals(), __all__, without={"get", "get_function", "reduce"}, aliases=_ALIASES
+)
+names = _registry.names
+classes = _registry.entries
+functions = _functions.entries
 
 
 def get(identifier: Any) -> Loss:
@@ -92,11 +90,7 @@ def get(identifier: Any) -> Loss:
     return found if isinstance(found, Loss) else LossFunction(found)
 
 
-def get_function(name: str) -> Any:
+def get_function(name: str) -> Callable[..., Tensor]:
     """The function of that name which gives the loss of each sample."""
-    return _functions.find(name)
-
-
-names = list(_BY_NAME)
-classes = tuple(dict.fromkeys(cls for cls, _ in _BY_NAME.values()))
-functions = tuple(dict.fromkeys(function for _, function in _BY_NAME.values()))
+    found: Callable[..., Tensor] = _functions.find(name)
+    return found

@@ -5,11 +5,12 @@ Shapes: predictions (batch, ..., units), the loss of each sample (batch, ...).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from netchu import ops
-from netchu.arguments import checked_name
-from netchu.errors import ShapeError, UsageError
+from netchu.arguments import check_choice, checked_name
+from netchu.errors import ShapeError
 from netchu.registry import Configurable
 from netchu.tensor import Tensor
 
@@ -19,7 +20,8 @@ EPSILON = 1e-7  # what keeps logarithms and quotients finite, as in Keras
 
 def rank_of_predictions(y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
     """Targets (batch,) beside predictions (batch, 1), or the reverse, brought to the shape of the predictions."""
-    y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+    y_true = ops.convert_to_tensor(y_true)
+    y_pred = ops.convert_to_tensor(y_pred)
     if y_true.ndim == y_pred.ndim - 1 and y_pred.shape[-1] == 1:
         y_true = ops.expand_dims(y_true, -1)
     elif y_true.ndim == y_pred.ndim + 1 and y_true.shape[-1] == 1:
@@ -50,8 +52,7 @@ class Loss(Configurable):
     """
 
     def __init__(self, name: str | None = None, reduction: str | None = "sum_over_batch_size") -> None:
-        if reduction not in REDUCTIONS:
-            raise UsageError(type(self).__name__, expected=f"reduction in {REDUCTIONS}", got=f"reduction={reduction!r}")
+        check_choice(type(self).__name__, REDUCTIONS, reduction=reduction)
         self.reduction = reduction
         self.name = type(self).__name__ if name is None else checked_name(type(self).__name__, name)
 
@@ -65,7 +66,7 @@ class Loss(Configurable):
 
 
 def reduce(losses: Tensor, sample_weight: Any, reduction: str | None) -> Tensor:
-    """Weight the losses of the samples and take them together; see `Loss`."""
+    """Weight the losses of the samples and reduce them to one number; see `Loss`."""
     weight = None
     if sample_weight is not None:
         weight = ops.cast(ops.convert_to_tensor(sample_weight), losses.dtype)
@@ -91,7 +92,9 @@ def reduce(losses: Tensor, sample_weight: Any, reduction: str | None) -> Tensor:
 class LossFunction(Loss):
     """A user's own function `(y_true, y_pred) -> loss of each sample` as a Loss."""
 
-    def __init__(self, function: Any, reduction: str | None = "sum_over_batch_size", name: str | None = None) -> None:
+    def __init__(
+        self, function: Callable[..., Any], reduction: str | None = "sum_over_batch_size", name: str | None = None
+    ) -> None:
         super().__init__(name or getattr(function, "__name__", "loss"), reduction)
         self.function = function
 

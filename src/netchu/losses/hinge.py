@@ -1,4 +1,4 @@
-"""Losses that ask for a margin: nothing to learn where the right side wins by 1 already.
+"""Losses that ask for a margin: there is nothing to learn where the right side already wins by 1.
 
 Shapes: targets and predictions (batch, ..., units), the loss of each sample (batch, ...).
 """

@@ -127,7 +127,8 @@ class SparseCategoricalCrossentropy(Loss):
         name: str = "sparse_categorical_crossentropy",
     ) -> None:
         super().__init__(name, reduction)
-        self.from_logits, self.axis = from_logits, axis
+        self.from_logits = from_logits
+        self.axis = axis
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """See `Loss`."""
@@ -147,7 +148,9 @@ class CategoricalCrossentropy(Loss):
     ) -> None:
         super().__init__(name, reduction)
         check_numbers(type(self).__name__, 0, 1, label_smoothing=label_smoothing)
-        self.from_logits, self.label_smoothing, self.axis = from_logits, label_smoothing, axis
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.axis = axis
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """See `Loss`."""
@@ -167,7 +170,9 @@ class BinaryCrossentropy(Loss):
     ) -> None:
         super().__init__(name, reduction)
         check_numbers(type(self).__name__, 0, 1, label_smoothing=label_smoothing)
-        self.from_logits, self.label_smoothing, self.axis = from_logits, label_smoothing, axis
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.axis = axis
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """See `Loss`."""
@@ -178,7 +183,7 @@ class CategoricalFocalCrossentropy(Loss):
     """Cross-entropy for one-hot targets that dwells on what is hard; see `categorical_focal_crossentropy`.
 
     Args:
-        alpha: the weight of it all.
+        alpha: a factor of the whole loss.
         gamma: how much less an easy sample counts; 0 gives `alpha` times the cross-entropy.
         from_logits: whether predictions are logits.
         label_smoothing: share of each target that is spread over the classes.
@@ -198,9 +203,12 @@ class CategoricalFocalCrossentropy(Loss):
         name: str = "categorical_focal_crossentropy",
     ) -> None:
         super().__init__(name, reduction)
-        self.alpha, self.gamma = alpha, gamma
+        self.alpha = alpha
+        self.gamma = gamma
         check_numbers(type(self).__name__, 0, 1, label_smoothing=label_smoothing)
-        self.from_logits, self.label_smoothing, self.axis = from_logits, label_smoothing, axis
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.axis = axis
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """See `Loss`."""
@@ -214,7 +222,7 @@ class BinaryFocalCrossentropy(Loss):
 
     Args:
         apply_class_balancing: whether targets 1 weigh `alpha` and targets 0 `1 - alpha`.
-        alpha: see there.
+        alpha: see `apply_class_balancing`.
         gamma: how much less an easy sample counts; 0 gives the cross-entropy.
         from_logits: whether predictions are logits.
         label_smoothing: how far targets are drawn towards 1/2.
@@ -235,9 +243,13 @@ class BinaryFocalCrossentropy(Loss):
         name: str = "binary_focal_crossentropy",
     ) -> None:
         super().__init__(name, reduction)
-        self.apply_class_balancing, self.alpha, self.gamma = apply_class_balancing, alpha, gamma
+        self.apply_class_balancing = apply_class_balancing
+        self.alpha = alpha
+        self.gamma = gamma
         check_numbers(type(self).__name__, 0, 1, label_smoothing=label_smoothing)
-        self.from_logits, self.label_smoothing, self.axis = from_logits, label_smoothing, axis
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.axis = axis
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """See `Loss`."""

@@ -81,7 +81,7 @@ from netchu.metrics.regression import (
     MeanSquaredLogarithmicError,
     RootMeanSquaredError,
 )
-from netchu.registry import Registry, snake_case
+from netchu.registry import Registry
 
 __all__ = [
     "AUC", "Accuracy", "BinaryAccuracy", "BinaryCrossentropy", "CategoricalAccuracy", "CategoricalCrossentropy",
@@ -99,22 +99,26 @@ __all__ = [
     "top_k_categorical_accuracy",
 ]  # fmt: skip
 
-# What a name or a model file may mean; not ConfusionMatrix, which takes a number of classes and cannot be compiled.
-classes = (
-    AUC, Accuracy, BinaryAccuracy, BinaryCrossentropy, CategoricalAccuracy, CategoricalCrossentropy, CategoricalHinge,
-    CosineSimilarity, F1Score, FBetaScore, FalseNegatives, FalsePositives, Hinge, KLDivergence, LogCoshError,
-    Mean, MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredError, MeanSquaredLogarithmicError,
-    Poisson, Precision, Recall, RootMeanSquaredError, SparseCategoricalAccuracy, SparseCategoricalCrossentropy,
-    SparseTopKCategoricalAccuracy, SquaredHinge, Sum, TopKCategoricalAccuracy, TrueNegatives, TruePositives,
-)  # fmt: skip
-_SHORT = {
-    "acc": Accuracy, "bce": BinaryCrossentropy, "mse": MeanSquaredError, "mae": MeanAbsoluteError,
-    "mape": MeanAbsolutePercentageError, "msle": MeanSquaredLogarithmicError,
-}  # fmt: skip
-_of_classes = {snake_case(cls.__name__): cls for cls in classes} | _SHORT
-_of_losses = {name: losses.get_function(name) for name in losses.names if name not in _of_classes}
-_registry: Registry[Metric] = Registry("metric", _of_losses | _of_classes)
-names = list(_registry.table)
+# Keras's short names.
+_ALIASES = {
+    "acc": "accuracy",
+    "bce": "binary_crossentropy",
+    "mae": "mean_absolute_error",
+    "mape": "mean_absolute_percentage_error",
+    "mse": "mean_squared_error",
+    "msle": "mean_squared_logarithmic_error",
+}
+_registry: Registry[Metric] = Registry.of(
+    "metric",
+    globals(),
+    __all__,
+    base=Metric,
+    without={"ConfusionMatrix", "MeanMetricWrapper"},  # they need an argument, so that no name can make one
+    aliases=_ALIASES,
+    besides={name: losses.get_function(name) for name in losses.names},
+)
+names = _registry.names
+classes = tuple(entry for entry in _registry.entries if isinstance(entry, type))
 
 
 def get(identifier: Any) -> Metric:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from netchu import ops
-from netchu.errors import UsageError
+from netchu.arguments import positive_integer
 from netchu.losses.base import rank_of_predictions
 from netchu.metrics.base import MeanMetricWrapper, Metric
 from netchu.tensor import Tensor
@@ -100,19 +98,13 @@ class SparseCategoricalAccuracy(MeanMetricWrapper):
         super().__init__(sparse_categorical_accuracy, name)
 
 
-def _checked_k(k: int) -> int:
-    if not isinstance(k, (int, np.integer)) or k < 1:
-        raise UsageError("top-k accuracy", expected="k to be a positive integer", got=f"k={k!r}")
-    return int(k)
-
-
 class TopKCategoricalAccuracy(MeanMetricWrapper):
     """How often the right class is among the `k` most probable, for one-hot targets."""
 
     direction = "up"
 
     def __init__(self, k: int = 5, name: str = "top_k_categorical_accuracy") -> None:
-        self.k = _checked_k(k)
+        self.k = positive_integer("TopKCategoricalAccuracy", "k", k)
         super().__init__(top_k_categorical_accuracy, name, k=self.k)
 
 
@@ -122,7 +114,7 @@ class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
     direction = "up"
 
     def __init__(self, k: int = 5, name: str = "sparse_top_k_categorical_accuracy") -> None:
-        self.k = _checked_k(k)
+        self.k = positive_integer("SparseTopKCategoricalAccuracy", "k", k)
         super().__init__(sparse_top_k_categorical_accuracy, name, k=self.k)
 
 

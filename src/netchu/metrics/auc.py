@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from netchu import ops
+from netchu.arguments import check_choice, check_numbers, check_whole
 from netchu.errors import ShapeError, UsageError
 from netchu.metrics.base import Metric, ratio, weights_of
 from netchu.metrics.confusion import count, paired
@@ -62,10 +63,12 @@ class AUC(Metric):
         from_logits: bool = False,
     ) -> None:
         super().__init__(name)
-        self.curve, self.summation_method = str(curve).upper(), str(summation_method).lower()
+        self.curve = str(curve).upper()
+        self.summation_method = str(summation_method).lower()
         self.num_thresholds = num_thresholds if thresholds is None else len(thresholds) + 2
         self.thresholds = None if thresholds is None else [float(t) for t in sorted(thresholds)]
-        self.multi_label, self.num_labels = multi_label, num_labels
+        self.multi_label = multi_label
+        self.num_labels = num_labels
         self.label_weights = None if label_weights is None else [float(weight) for weight in label_weights]
         self.from_logits = from_logits
         self._check()
@@ -77,32 +80,14 @@ class AUC(Metric):
 
     def _check(self) -> None:
         """Raise UsageError for an argument that makes no sense."""
-        wrong = [
-            (self.curve not in ("ROC", "PR"), 'curve "ROC" or "PR"', f"curve={self.curve!r:.60}"),
-            (
-                self.summation_method not in ("interpolation", "minoring", "majoring"),
-                'summation_method "interpolation", "minoring" or "majoring"',
-                f"summation_method={self.summation_method!r:.60}",
-            ),
-            (
-                not isinstance(self.num_thresholds, int) or not 1 < self.num_thresholds <= MOST_THRESHOLDS,
-                f"num_thresholds from 2 to {MOST_THRESHOLDS}",
-                f"num_thresholds={self.num_thresholds!r:.60}",
-            ),
-            (
-                any(not 0 <= t <= 1 for t in self.thresholds or ()),
-                "thresholds from 0 to 1",
-                f"thresholds={self.thresholds!r:.60}",
-            ),
-            (
-                bool(self.num_labels) and not self.multi_label,
-                "num_labels with multi_label=True only",
-                f"num_labels={self.num_labels!r:.60}, multi_label=False",
-            ),
-        ]
-        for is_wrong, expected, got in wrong:
-            if is_wrong:
-                raise UsageError("AUC", expected=expected, got=got)
+        check_choice("AUC", ("ROC", "PR"), curve=self.curve)
+        check_choice("AUC", ("interpolation", "minoring", "majoring"), summation_method=self.summation_method)
+        check_whole("AUC", 2, MOST_THRESHOLDS, num_thresholds=self.num_thresholds)
+        for threshold in self.thresholds or ():
+            check_numbers("AUC", 0, 1, thresholds=threshold)
+        if self.num_labels and not self.multi_label:
+            got = f"num_labels={self.num_labels!r:.60}, multi_label=False"
+            raise UsageError("AUC", expected="num_labels with multi_label=True only", got=got)
 
     def build(self, y_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:
         """Make the state of a metric with `multi_label`: (thresholds, labels)."""
@@ -163,7 +148,7 @@ def _area_between_counts(tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
     """The area under precision over recall where `tp` is linear in `p = tp + fp` between two thresholds.
 
     With `tp = slope * p + intercept` the precision is `slope + intercept / p`, and its integral over `d tp` between two
-    thresholds `slope * (d tp + intercept * log(p1 / p0))`; the recall is `tp` by the number of targets that are yes.
+    thresholds `slope * (d tp + intercept * log(p1 / p0))`; the recall is `tp` over the number of targets that are yes.
     """
     p = tp + fp
     d_tp, d_p = tp[:-1] - tp[1:], p[:-1] - p[1:]

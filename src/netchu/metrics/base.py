@@ -27,7 +27,7 @@ class Metric(Configurable):
 
     Attributes:
         scalar: whether the result is one number, as History needs it.  Other metrics are for use by hand.
-        direction: "up" or "down", which is better, for callbacks that monitor it; None if it does not say.
+        direction: which way is better, "up" or "down", for callbacks that monitor it; None if that is not known.
 
     Raises:
         UsageError: a name that is not 1 to 100 printable letters.
@@ -40,12 +40,13 @@ class Metric(Configurable):
         self.named_by_user = name is not None
         self.name = snake_case(type(self).__name__) if name is None else checked_name(type(self).__name__, name)
         self._state: dict[str, Variable] = {}
-        self._zeros: dict[tuple[int, ...], Array] = {}  # by shape: what it begins with, to which nobody writes
+        self._zeros: dict[tuple[int, ...], Array] = {}  # by shape: what it begins with; nobody writes to it
 
     def add_variable(self, name: str, shape: tuple[int, ...] = ()) -> Variable:
         """A float32 Variable of zeros that belongs to the metric."""
         variable = Variable(np.zeros(shape, dtype="float32"), trainable=False, name=name)
-        self._state[name], self._zeros[variable.shape] = variable, variable.array
+        self._state[name] = variable
+        self._zeros[variable.shape] = variable.array
         return variable
 
     def build(self, y_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:
@@ -125,7 +126,8 @@ class Mean(Metric):
 
     def __init__(self, name: str = "mean") -> None:
         super().__init__(name)
-        self.total, self.count = self.add_variable("total"), self.add_variable("count")
+        self.total = self.add_variable("total")
+        self.count = self.add_variable("count")
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         """Add values of any shape; `sample_weight` is one number or broadcasts from the left, e.g. (batch,)."""
@@ -144,7 +146,8 @@ class MeanMetricWrapper(Mean):
 
     def __init__(self, fn: Callable[..., Any], name: str | None = None, **settings: Any) -> None:
         super().__init__(name or getattr(fn, "__name__", None) or snake_case(type(fn).__name__))
-        self.fn, self.settings = fn, settings
+        self.fn = fn
+        self.settings = settings
         if fn in losses.functions:
             self.direction = "down"
 

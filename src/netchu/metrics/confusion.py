@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from netchu import engines, ops
-from netchu.arguments import check_numbers
+from netchu.arguments import check_numbers, check_whole
 from netchu.engines import xp
 from netchu.errors import ShapeError, UsageError
 from netchu.losses.base import rank_of_predictions
@@ -78,17 +78,21 @@ class ThresholdMetric(Metric):
 
     def __init__(self, thresholds: float | Sequence[float] | None = None, name: str | None = None) -> None:
         super().__init__(name)
-        given = [thresholds] if isinstance(thresholds, (int, float)) else thresholds
-        if given is not None and not len(given):
-            raise UsageError(type(self).__name__, expected="thresholds, one at least", got=f"{thresholds=}")
-        for threshold in () if given is None else given:
-            check_numbers(type(self).__name__, 0, 1, thresholds=threshold)
         default = 0.5 if self.top_k is None else NO_THRESHOLD
         self.thresholds = thresholds
-        self._levels = np.array([default] if given is None else given, dtype="float32")
+        self._levels = np.array([default] if thresholds is None else self._checked(thresholds), dtype="float32")
         self.scalar = len(self._levels) == 1
         for kind in self.kinds:
             self.add_variable(kind, self._levels.shape)
+
+    def _checked(self, thresholds: float | Sequence[float]) -> list[float]:
+        """The thresholds, one at least, each from 0 to 1."""
+        given: Any = thresholds if np.ndim(thresholds) else [thresholds]
+        if not len(given):
+            raise UsageError(type(self).__name__, expected="thresholds, one at least", got=f"{thresholds=}")
+        for threshold in given:
+            check_numbers(type(self).__name__, 0, 1, thresholds=threshold)
+        return list(given)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take a batch into account; `sample_weight` (batch,) or of the predictions' shape."""
@@ -163,12 +167,10 @@ class _Share(ThresholdMetric):
         class_id: int | None = None,
         name: str | None = None,
     ) -> None:
-        for key, number, least in (("top_k", top_k, 1), ("class_id", class_id, 0)):
-            if number is not None and (not isinstance(number, (int, np.integer)) or number < least):
-                raise UsageError(
-                    type(self).__name__, expected=f"{key} a whole number >= {least}", got=f"{key}={number!r}"
-                )
-        self.top_k, self.class_id = top_k, class_id
+        check_whole(type(self).__name__, 1, or_none=True, top_k=top_k)
+        check_whole(type(self).__name__, 0, or_none=True, class_id=class_id)
+        self.top_k = top_k
+        self.class_id = class_id
         super().__init__(thresholds, name)
 
     def result(self) -> Tensor:
@@ -272,8 +274,7 @@ class ConfusionMatrix(Metric):
 
     def __init__(self, num_classes: int, name: str = "confusion_matrix") -> None:
         super().__init__(name)
-        if not isinstance(num_classes, (int, np.integer)) or not 0 < num_classes <= MOST_CLASSES:
-            raise UsageError("ConfusionMatrix", expected=f"num_classes from 1 to {MOST_CLASSES}", got=f"{num_classes=}")
+        check_whole("ConfusionMatrix", 1, MOST_CLASSES, num_classes=num_classes)
         self.num_classes = int(num_classes)
         self.matrix = self.add_variable("matrix", (self.num_classes, self.num_classes))
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from netchu import ops
-from netchu.errors import ShapeError, UsageError
+from netchu.arguments import check_choice, check_numbers
+from netchu.errors import ShapeError
 from netchu.metrics.base import Metric, weights_of
 from netchu.tensor import Tensor
 
@@ -43,13 +44,13 @@ class FBetaScore(Metric):
         name: str = "fbeta_score",
     ) -> None:
         super().__init__(name)
-        if average not in AVERAGES:
-            raise UsageError(type(self).__name__, expected=f"average in {AVERAGES}", got=f"{average=}")
-        if not beta > 0:
-            raise UsageError(type(self).__name__, expected="beta above 0", got=f"{beta=}")
-        if threshold is not None and not 0 < threshold <= 1:
-            raise UsageError(type(self).__name__, expected="threshold above 0, at most 1", got=f"{threshold=}")
-        self.average, self.beta, self.threshold = average, beta, threshold
+        check_choice(type(self).__name__, AVERAGES, average=average)
+        check_numbers(type(self).__name__, above=True, beta=beta)
+        if threshold is not None:
+            check_numbers(type(self).__name__, 0, 1, above=True, threshold=threshold)
+        self.average = average
+        self.beta = beta
+        self.threshold = threshold
         self.scalar = average is not None
 
     def build(self, y_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:
@@ -76,7 +77,8 @@ class FBetaScore(Metric):
             yes = ops.logical_and(y_pred >= largest, ops.absolute(y_pred) > 1e-9)
         else:
             yes = y_pred > self.threshold
-        guess, weight = ops.cast(yes, "float32"), weights_of(y_pred, sample_weight)
+        guess = ops.cast(yes, "float32")
+        weight = weights_of(y_pred, sample_weight)
         axis = None if self.average == "micro" else 0
         counted = (guess * y_true, guess * (1.0 - y_true), (1.0 - guess) * y_true, y_true)
         for variable, values in zip(self.variables, counted):

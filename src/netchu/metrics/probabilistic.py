@@ -17,7 +17,8 @@ class BinaryCrossentropy(MeanMetricWrapper):
     ) -> None:
         settings = {"from_logits": from_logits, "label_smoothing": label_smoothing}
         super().__init__(losses.binary_crossentropy, name, **settings)
-        self.from_logits, self.label_smoothing = from_logits, label_smoothing
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
 
 
 class CategoricalCrossentropy(MeanMetricWrapper):
@@ -32,7 +33,9 @@ class CategoricalCrossentropy(MeanMetricWrapper):
     ) -> None:
         settings = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
         super().__init__(losses.categorical_crossentropy, name, **settings)
-        self.from_logits, self.label_smoothing, self.axis = from_logits, label_smoothing, axis
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.axis = axis
 
 
 class SparseCategoricalCrossentropy(MeanMetricWrapper):
@@ -42,7 +45,8 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
         self, name: str = "sparse_categorical_crossentropy", from_logits: bool = False, axis: int = -1
     ) -> None:
         super().__init__(losses.sparse_categorical_crossentropy, name, from_logits=from_logits, axis=axis)
-        self.from_logits, self.axis = from_logits, axis
+        self.from_logits = from_logits
+        self.axis = axis
 
 
 class KLDivergence(MeanMetricWrapper):

@@ -16,5 +16,5 @@ __all__ = ["Sequential", "load_model"]
 
 
 def __getattr__(name: str) -> Any:
-    refuse_keras_name("netchu.models", name)
+    refuse_keras_name("models", name)
     raise AttributeError(f"module 'netchu.models' has no attribute {name!r}")

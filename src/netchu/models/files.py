@@ -65,7 +65,7 @@ def save_model(model: Sequential, filepath: str | PathLike[str]) -> None:
 
 def compile_config(model: Sequential) -> dict[str, Any] | None:
     """What `compile` was given, where netchu knows it by name; None for an optimizer or a loss of one's own."""
-    chosen = model._compiled_metrics
+    chosen = model._measures
     if chosen is None or not optimizers.is_known(model.optimizer) or type(model.loss) not in losses.classes:
         return None
     plain, weighted = (

@@ -20,10 +20,9 @@ from netchu.errors import ShapeError, UsageError, choices
 from netchu.layers.base import BatchShape, Layer, unused_name
 from netchu.layers.core import InputLayer
 from netchu.models.summary import summary_text
-from netchu.registry import Configurable, to_json
+from netchu.registry import to_json
 from netchu.tensor import Tensor, Variable
 from netchu.training import checks
-from netchu.training.step import CompiledSteps
 from netchu.training.trainer import Trainer
 
 
@@ -47,7 +46,6 @@ class Sequential(Trainer):
         self._layers: list[Layer] = []
         self._shapes: list[BatchShape] = []  # the model's input, then each layer's output, once they are known
         self.info: dict[str, Any] = {}
-        self._ran = False
         for layer in layers or ():
             self.add(layer)
 
@@ -88,12 +86,11 @@ class Sequential(Trainer):
         return layer
 
     def _changed(self) -> None:
-        """Compiled steps and slots belong to the layers there were: compile anew."""
+        """Traced steps and slots belong to the layers there were: compile anew."""
         self.built = bool(self._layers) and len(self._shapes) == len(self._layers) + 1
         self.optimizer = None
-        self._compiled_steps = CompiledSteps()
-        if self._ran:
-            Configurable.changes += 1  # a model around this one is to compile anew, too
+        self.forget_traced_steps()
+        self.changes += 1  # a model around this one is to trace its steps anew, too
 
     def _give_name(self, layer: Layer) -> None:
         taken = {known.name for known in self._layers}
@@ -127,7 +124,6 @@ class Sequential(Trainer):
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """Each layer on what the one before it gave."""
-        self._ran = True
         for layer in self._layers:
             x = layer(x, training=training)
         return x

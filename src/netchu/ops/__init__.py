@@ -1,9 +1,9 @@
 """Every operation, with the names and signatures of `keras.ops`: its value and, right under it, its derivatives.
 
 Reading order: `arithmetic.py` (a column of formulas), `reductions.py`, `shapes.py`, `activations.py`,
-`crossentropy.py`, `convolution.py`, `image.py`; `creation.py` holds what no gradient flows through.  An operation
-takes Tensors, arrays of the engine, NumPy arrays, lists or numbers, and returns a Tensor.  `netchu.gradcheck` proves
-the derivatives; CONTRIBUTING.md says how to add one.
+`crossentropy.py`, `windows.py` and `convolution.py`, `image.py`; `creation.py` holds what no gradient flows through.
+An operation takes Tensors, arrays of the engine, NumPy arrays, lists or numbers, and returns a Tensor.
+`netchu.gradcheck` proves the derivatives; CONTRIBUTING.md says how to add one.
 """
 
 from netchu.ops import image

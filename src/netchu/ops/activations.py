@@ -1,7 +1,7 @@
 """The elementwise functions between layers, and softmax, with the names and defaults of `keras.ops`.
 
 Shapes: any; a result has the shape of `x`.  At a kink the slope is that of the flat side (`relu`: 0 at 0).
-Softmax and sigmoid remember what they were made from (`Tensor.logits`), so that a cross-entropy on their output can
+Softmax and sigmoid remember what they were made from (`Tensor.origin`), so that a cross-entropy on their output can
 take its exact form.
 """
 
@@ -17,8 +17,10 @@ from netchu.tape import Result, operation
 from netchu.tensor import Tensor, to_array
 
 # Klambauer, Unterthiner, Mayr, Hochreiter, "Self-Normalizing Neural Networks" (2017): the fixed point of mean 0, var 1.
-SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
-GELU_SLOPE, GELU_CUBIC = math.sqrt(2 / math.pi), 0.044715  # Hendrycks and Gimpel, "Gaussian Error Linear Units" (2016)
+SELU_ALPHA = 1.6732632423543772
+SELU_SCALE = 1.0507009873554805
+GELU_SLOPE = math.sqrt(2 / math.pi)
+GELU_CUBIC = 0.044715  # Hendrycks and Gimpel, "Gaussian Error Linear Units" (2016)
 
 
 def _sigmoid_of(x: Array) -> Array:
@@ -33,7 +35,7 @@ def _softplus_of(x: Array) -> Array:
 
 
 def _remember(y: Tensor, x: Array, made_by: str) -> Tensor:
-    y.logits, y.made_by = x if isinstance(x, Tensor) else Tensor(to_array(x)), made_by
+    y.origin = (made_by, x if isinstance(x, Tensor) else Tensor(to_array(x)))
     return y
 
 
@@ -215,7 +217,8 @@ def glu(x: Array, axis: int = -1) -> Tensor:
     Raises:
         ShapeError: the axis has an odd length.
     """
-    n, axis = x.shape[axis], axis % len(x.shape)
+    n = x.shape[axis]
+    axis %= len(x.shape)
     if n % 2:
         raise ShapeError("glu", expected=f"an even length along axis {axis}", got=f"shape={tuple(x.shape)}")
     before = (slice(None),) * axis

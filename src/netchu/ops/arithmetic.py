@@ -199,7 +199,7 @@ def where(condition: Array, x1: Array, x2: Array) -> Result:
     )
 
 
-@operation
+@operation(narrow=False)
 def cast(x: Array, dtype: str) -> Result:
     """`x` with another element type, e.g. `"float32"`."""
     dtype_of_x = x.dtype

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from netchu import engines
+from netchu.arguments import check_whole
 from netchu.engines import Array, Shape, xp
-from netchu.errors import UsageError
 from netchu.ops.crossentropy import one_hot_rows
 from netchu.tape import Result, operation
 from netchu.tensor import Tensor, to_array, unwrap, wrap
@@ -76,8 +76,7 @@ def one_hot(x: Array, num_classes: int) -> Result:
 def top_k(x: Any, k: int) -> tuple[Tensor, Tensor]:
     """The `k` largest values along the last axis, largest first, and their indices."""
     array = unwrap(x)
-    if not 0 < k <= array.shape[-1]:
-        raise UsageError("top_k", expected=f"k from 1 to {array.shape[-1]}", got=f"k={k}")
+    check_whole("top_k", 1, array.shape[-1], k=k)
     values, indices = xp.top_k(array, k)
     return wrap(values), wrap(indices)
 

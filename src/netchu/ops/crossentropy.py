@@ -1,9 +1,9 @@
 """The cross-entropies, with the names and signatures of `keras.ops`, in the forms that stay exact.
 
 On a Tensor that softmax or sigmoid made, or with `from_logits=True`, the loss is computed from the logits: fused with
-the softmax, no clipping, a gradient of `softmax(z) - target` however wrong the network is (what Keras does on
-TensorFlow).  A bare array of probabilities is clipped to [1e-7, 1 - 1e-7] first, so a loss is at most 16.1 and learns
-nothing beyond that.
+the softmax, without clipping, with the gradient `softmax(z) - target` however wrong the network is (as Keras does it on
+TensorFlow).  A bare array of probabilities is clipped to [1e-7, 1 - 1e-7] first, so a loss is at most 16.1, and nothing
+is learned where it would be larger.
 
 Shapes: logits or probabilities (..., classes), integer labels (...) or (..., 1).
 """
@@ -121,7 +121,8 @@ def categorical_crossentropy(target: Array, output: Array, from_logits: bool = F
         "One-hot targets come from utils.to_categorical; for integer labels use sparse_categorical_crossentropy.",
     )
     if axis not in (-1, output.ndim - 1):
-        target, output = swapaxes(target, axis, -1), swapaxes(output, axis, -1)
+        target = swapaxes(target, axis, -1)
+        output = swapaxes(output, axis, -1)
     logits = _logits_of(output, "softmax", from_logits)
     if logits is not None:
         return _crossentropy(target, logits)
@@ -160,14 +161,16 @@ def _logits_of(output: Tensor, made_by: str, from_logits: bool) -> Tensor | None
     A binary cross-entropy after a softmax, say, is computed from the probabilities: the softmax's logits are not its
     own.  (Keras on TensorFlow takes whatever logits there are.)
     """
-    if from_logits and output.made_by == made_by:
+    origin, logits = output.origin or ("", None)
+    if origin != made_by:
+        return output if from_logits else None
+    if from_logits:
         warnings.warn(
-            f"from_logits=True, but the output was made by {output.made_by}: its own logits are used. Write "
+            f"from_logits=True, but the output was made by {made_by}: its own logits are used. Write "
             "from_logits=False, or take the activation away.",
             stacklevel=4,
         )
-        return output.logits
-    return output if from_logits else output.logits if output.made_by == made_by else None
+    return logits
 
 
 def _same_shape(where: str, target: Array, output: Tensor, do: str) -> Tensor:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 
 from netchu.engines import Array, xp
-from netchu.errors import ShapeError, UsageError, choices
+from netchu.errors import ShapeError, unknown_name
 from netchu.tape import Derivative, Result, operation
 
 # --- beyond the edges: where along an axis of `n` pixels is read for coordinate `c` -----------------------------------
@@ -82,7 +82,7 @@ def check_sampling(where: str, interpolation: str, fill_mode: str) -> None:
         ("fill_mode", fill_mode, list(FILL_MODES)),
     ):
         if given not in known:
-            raise UsageError(f"{where}: {choices(kind, given, known)}")
+            raise unknown_name(kind, given, known, where=where)
 
 
 # --- the operations ---------------------------------------------------------------------------------------------------
@@ -180,16 +180,19 @@ def _read(
     if images.dtype not in (xp.float32, xp.float64):
         images = xp.astype(images, xp.float32)
     batch, height, width, channels = images.shape
-    y, x = FILL_MODES[fill_mode](y, height), FILL_MODES[fill_mode](x, width)
+    y = FILL_MODES[fill_mode](y, height)
+    x = FILL_MODES[fill_mode](x, width)
     pixels = xp.reshape(images, (-1, channels))
     first = xp.astype(xp.arange(batch), xp.int32)[:, None, None] * (height * width)  # of each image, among all pixels
     output: Array = 0.0
     read: list[tuple[Array, Array]] = []  # positions and weights, each (batch * rows * columns,); weight 0 outside
     for row, column, weight in INTERPOLATIONS[interpolation](y, x):
         inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-        row, column = xp.clip(row, 0.0, height - 1.0), xp.clip(column, 0.0, width - 1.0)
+        row = xp.clip(row, 0.0, height - 1.0)
+        column = xp.clip(column, 0.0, width - 1.0)
         positions = xp.reshape(first + xp.astype(row * width + column, xp.int32), (-1,))
-        weight, inside = xp.reshape(xp.astype(weight, images.dtype), (-1, 1)), xp.reshape(inside, (-1, 1))
+        weight = xp.reshape(xp.astype(weight, images.dtype), (-1, 1))
+        inside = xp.reshape(inside, (-1, 1))
         output = output + weight * xp.where(inside, xp.take(pixels, positions, axis=0), fill_value)
         read.append((positions, xp.where(inside, weight, 0.0)))
 

@@ -1,4 +1,4 @@
-"""Operations that take axes together: sums, means, largest values and where they are.
+"""Operations that reduce axes: sums, means, largest values and where they are.
 
 `axis` is None (all axes), a number, or a tuple of numbers; `keepdims` leaves each reduced axis in place with length 1.
 Where several elements are the largest, `max` shares the gradient among them equally and `argmax` names the first.
@@ -35,7 +35,7 @@ def _spread(g: Array, x: Array, axis: Axis) -> Array:
 
 
 def _count(x: Array, axis: Axis) -> int:
-    """How many elements of `x` each element of the result takes together."""
+    """How many elements of `x` go into each element of the result."""
     return math.prod(n for n, kept in zip(x.shape, kept_shape(tuple(x.shape), axis)) if kept == 1)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from netchu.arguments import is_whole
 from netchu.engines import Array, Shape, xp
 from netchu.errors import ShapeError, UsageError
 from netchu.ops.arithmetic import sum_to
@@ -118,7 +119,7 @@ def stack(x: Sequence[Array], axis: int = 0) -> Tensor:
 
 
 def _positions(x: Array) -> Array:
-    """For each element of `x` its place in the flattened array: indexing this tells where elements come from."""
+    """For each element of `x` its place in the flattened array: indexing this shows where elements come from."""
     return xp.reshape(xp.arange(math.prod(x.shape)), tuple(x.shape))
 
 
@@ -131,17 +132,23 @@ def _put_back(g: Array, positions: Array, x: Array) -> Array:
 @operation
 def get_item(x: Array, key: Any) -> Result:
     """`x[key]` for whole numbers, slices, `...` and None.  Raises UsageError for anything else: see `take`."""
-    key = key if isinstance(key, tuple) else (key,)
-    for part in key:
-        if not (part is None or part is Ellipsis or isinstance(part, (int, slice))) or isinstance(part, bool):
-            raise UsageError(
-                "tensor[key]",
-                expected="whole numbers, slices, `...` or None",
-                got=f"key={part!r:.80}",
-                do="Use netchu.ops.take(x, indices, axis) to choose by an array of indices.",
-            )
-    whole = key if Ellipsis in key else (*key, ...)  # the standard wants every axis named
+    parts = tuple(_checked_key(part) for part in (key if isinstance(key, tuple) else (key,)))
+    whole = parts if Ellipsis in parts else (*parts, ...)  # the standard wants every axis named
     return x[whole], (lambda g: _put_back(g, _positions(x)[whole], x),)
+
+
+def _checked_key(part: Any) -> Any:
+    """A part of a key: a whole number as an int, a slice, `...` or None; UsageError for anything else."""
+    if is_whole(part):
+        return int(part)
+    if part is None or part is Ellipsis or isinstance(part, slice):
+        return part
+    raise UsageError(
+        "tensor[key]",
+        expected="whole numbers, slices, `...` or None",
+        got=f"key={part!r:.80}",
+        do="Use netchu.ops.take(x, indices, axis) to choose by an array of indices.",
+    )
 
 
 @operation
@@ -157,7 +164,7 @@ def take(x: Array, indices: Array, axis: int | None = None) -> Result:
 
 
 def _take(x: Array, indices: Array, axis: int) -> Array:
-    """`take` for indices of any shape: the standard's own takes a row of indices only."""
+    """`take` for indices of any shape: that of the standard accepts a row of indices only."""
     axis %= len(x.shape)
     taken = xp.take(x, xp.reshape(indices, (-1,)), axis=axis)
     return xp.reshape(taken, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))

@@ -16,7 +16,8 @@ from netchu.errors import UsageError
 from netchu.optimizers import schedules
 from netchu.optimizers.adagrad import Adadelta, Adagrad
 from netchu.optimizers.adam import Adam, Adamax, AdamW, Nadam
-from netchu.optimizers.base import Optimizer, away_from_denormals
+from netchu.optimizers.base import Optimizer
+from netchu.optimizers.denormals import away_from_denormals
 from netchu.optimizers.lion import Lion
 from netchu.optimizers.rmsprop import RMSprop
 from netchu.optimizers.sgd import SGD
@@ -42,9 +43,9 @@ __all__ = [
     "schedules",
 ]
 
-classes = (SGD, RMSprop, Adam, AdamW, Adadelta, Adagrad, Adamax, Lion, Nadam)
-_registry: Registry[Optimizer] = Registry("optimizer", {c.__name__.lower(): c for c in classes})
-names = list(_registry.table)
+_registry: Registry[Optimizer] = Registry.of("optimizer", globals(), __all__, base=Optimizer, spelled=str.lower)
+names = _registry.names
+classes = _registry.entries
 
 
 def get(identifier: Any) -> Optimizer:
@@ -55,6 +56,8 @@ def get(identifier: Any) -> Optimizer:
     return found
 
 
-def is_known(optimizer: Any) -> bool:
-    """Whether `get` makes it again from its configuration: no class and no learning-rate function of one's own."""
-    return type(optimizer) in classes and type(optimizer.learning_rate_source) in (Variable, *schedules.classes)
+def is_known(optimizer: object) -> bool:
+    """Whether `get` makes it again from its configuration: neither its class nor its learning rate is a user's code."""
+    if not isinstance(optimizer, Optimizer) or type(optimizer) not in classes:
+        return False
+    return type(optimizer.learning_rate_source) in (Variable, *schedules.classes)

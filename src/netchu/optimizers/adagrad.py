@@ -42,7 +42,8 @@ class Adagrad(Optimizer):
         super().__init__(learning_rate, **settings)
         check_numbers("Adagrad", 0, 1e30, initial_accumulator_value=initial_accumulator_value)
         check_numbers("Adagrad", 0, 1, epsilon=epsilon)
-        self.initial_accumulator_value, self.epsilon = initial_accumulator_value, epsilon
+        self.initial_accumulator_value = initial_accumulator_value
+        self.epsilon = epsilon
 
     def initial_value(self, slot: str) -> float:
         """`initial_accumulator_value`, for the accumulator."""
@@ -85,7 +86,8 @@ class Adadelta(Optimizer):
     ) -> None:
         super().__init__(learning_rate, **settings)
         check_numbers("Adadelta", 0, 1, rho=rho, epsilon=epsilon)
-        self.rho, self.epsilon = rho, epsilon
+        self.rho = rho
+        self.epsilon = epsilon
 
     def update(self, w: Array, g: Array, slots: Slots, learning_rate: Array, t: Array) -> tuple[Array, Slots]:
         """See `Optimizer.update`."""

@@ -62,7 +62,10 @@ class Adam(Optimizer):
     ) -> None:
         super().__init__(learning_rate, **settings)
         check_numbers(type(self).__name__, 0, 1, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
-        self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.amsgrad = amsgrad
 
     @property
     def slot_names(self) -> tuple[str, ...]:
@@ -137,7 +140,9 @@ class Adamax(Optimizer):
     ) -> None:
         super().__init__(learning_rate, **settings)
         check_numbers("Adamax", 0, 1, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
 
     def update(self, w: Array, g: Array, slots: Slots, learning_rate: Array, t: Array) -> tuple[Array, Slots]:
         """See `Optimizer.update`."""
@@ -188,7 +193,9 @@ class Nadam(Optimizer):
     ) -> None:
         super().__init__(learning_rate, **settings)
         check_numbers("Nadam", 0, 1, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
 
     def initial_value(self, slot: str) -> float:
         """1 for the product, 0 for the others."""
@@ -204,9 +211,12 @@ class Nadam(Optimizer):
 
     def update(self, w: Array, g: Array, slots: Slots, learning_rate: Array, t: Array) -> tuple[Array, Slots]:
         """See `Optimizer.update`."""
-        b, b_next, p = self.warmed_up(t), self.warmed_up(t + 1), slots["u_product"]
+        b = self.warmed_up(t)
+        b_next = self.warmed_up(t + 1)
+        p = slots["u_product"]
         # In float32 1 - beta_2 is 5e-5 too large, and so is 1 - beta_2 ** t: in v_hat they cancel, as in Keras.
-        beta_1, beta_2 = float(np.float32(self.beta_1)), float(np.float32(self.beta_2))
+        beta_1 = float(np.float32(self.beta_1))
+        beta_2 = float(np.float32(self.beta_2))
         m = slots["momentum"] + (g - slots["momentum"]) * (1 - beta_1)
         v = slots["velocity"] + (g * g - slots["velocity"]) * (1 - beta_2)
         m_hat = b_next * m / (1 - p * b_next) + (1 - b) * g / (1 - p)

@@ -2,12 +2,7 @@
 
 A step does, in this order: the mean of the accumulated gradients, clipping, weight decay
 `w -= learning_rate * weight_decay * w`, the rule (`update`), the weights' moving averages, the weights' constraints.
-
-In float32 a slot whose gradient stays 0 decays into denormal numbers, on which arithmetic is many times slower (MNIST's
-border pixels never get a gradient).  Each step begins with `away_from_denormals` of every slot.  It changes no bit of a
-weight on MNIST (a test); it could only where gradients stay below about 1e-12 for thousands of steps.  (At the end of a
-step it would be a second use of each new slot beside the weight's: XLA then computes the slot twice, after a copy of
-the old one, which took 10 % of an epoch.)
+Slots are kept away from denormal numbers: `denormals.py`.
 """
 
 from __future__ import annotations
@@ -22,8 +17,10 @@ from netchu import engines
 from netchu.arguments import checked_name
 from netchu.engines import Array, xp
 from netchu.errors import UsageError
+from netchu.listening import Stage, listener
 from netchu.optimizers import clipping
 from netchu.optimizers.checks import check_averaging, check_bounds, check_gradients, learning_rate_of
+from netchu.optimizers.denormals import away_from_denormals
 from netchu.optimizers.schedules import LearningRateSchedule
 from netchu.registry import Configurable, to_json
 from netchu.tensor import Tensor, Variable, to_array, unwrap, wrap
@@ -31,17 +28,13 @@ from netchu.tensor import Tensor, Variable, to_array, unwrap, wrap
 Slots: TypeAlias = dict[str, Array]
 LearningRate: TypeAlias = float | LearningRateSchedule | Callable[[], Any]
 
+ACCUMULATOR = "gradient_accumulator"  # the slot of `gradient_accumulation_steps`
 AVERAGE = "moving_average"  # the slot of `use_ema`; RMSprop has an "average" of its own, of the gradient
 
 
-def away_from_denormals(slot: Array, *, signed: bool, negligible: float = 1e-30) -> Array:
-    """The slot with no element in 0 < |x| < 1.2e-38.
-
-    A second moment (never negative) is lifted by 1e-30, so that its root stays far below any epsilon beside it.  A
-    signed slot, and one that may not be lifted, has what is smaller than `negligible` set to 0.  (Adding and
-    subtracting 1e-28 would be a pass cheaper, but XLA knows that this is nothing and leaves it out.)
-    """
-    return xp.where(xp.abs(slot) < negligible, 0.0, slot) if signed else slot + 1e-30
+def _keep(variable: Variable, value: Array, due: Array | None) -> None:
+    """Give a Variable its new value, if this call is to make an update."""
+    variable.replace(value if due is None else xp.where(due, value, variable.array))
 
 
 class Optimizer(Configurable):
@@ -207,7 +200,7 @@ class Optimizer(Configurable):
             UsageError: the optimizer was built for other weights.
         """
         if not self.weights:
-            common = (AVERAGE,) * self.use_ema + ("gradient_accumulator",) * bool(self.gradient_accumulation_steps)
+            common = (AVERAGE,) * self.use_ema + (ACCUMULATOR,) * bool(self.gradient_accumulation_steps)
             self.weights = list(weights)
             self.slots = [
                 {name: self._slot(name, w.shape, w.dtype) for name in (*common, *self.slot_names)} for w in weights
@@ -244,55 +237,103 @@ class Optimizer(Configurable):
         pairs = list(grads_and_vars)
         check_gradients(pairs)
         self.build([w for _, w in pairs])
-        gradients, due = self._accumulated([None if g is None else unwrap(g) for g, _ in pairs])
+        gradients, due = self._accumulate([None if g is None else unwrap(g) for g, _ in pairs])
         rate = self.learning_rate.array
         t = xp.astype(self.iterations.array, xp.float32) + 1
-
-        def keep(variable: Variable, value: Array) -> None:
-            variable.replace(value if due is None else xp.where(due, value, variable.array))
-
         shared = self.update_shared({name: v.array for name, v in self.shared_slots.items()}, t)
-        for g, w, slots in zip(self._clipped(gradients), self.weights, self.slots):
+        for i, g in enumerate(self._clip(gradients)):
             if g is not None:
-                weight = w.array - w.array * (rate * self.weight_decay) if self._decays(w) else w.array
-                own = {name: self._away_from_denormals(name, slots[name].array) for name in self.slot_names}
-                updated, new = self.update(weight, g, own | shared, rate, t)
-                keep(w, updated)
-                for name, value in new.items():
-                    keep(slots[name], value)
+                self._follow_rule(i, self._decay(self.weights[i], rate), g, shared, rate, t, due)
         for name, value in shared.items():
-            keep(self.shared_slots[name], value)
+            _keep(self.shared_slots[name], value, due)
         self._average()
-        for g, w in zip(gradients, self.weights):
-            if g is not None and w.constraint is not None:
-                w.replace(unwrap(w.constraint(w)))
+        self._constrain(gradients)
         self._calls.replace(self._calls.array + engines.current().asarray(1, self._calls.dtype))
 
-    def _accumulated(self, gradients: list[Array | None]) -> tuple[list[Array | None], Array | None]:
+    # The stages of `netchu.listening.STAGES`, in the order in which they happen.
+
+    def _accumulate(self, gradients: list[Array | None]) -> tuple[list[Array | None], Array | None]:
         """The mean gradients since the last update, and whether this call is to make one; None for always."""
         n = self.gradient_accumulation_steps
         if n is None:
             return gradients, None
         due = xp.equal((self._calls.array + 1) % n, 0)
         means: list[Array | None] = []
-        for g, slots in zip(gradients, self.slots):
-            accumulator = slots["gradient_accumulator"]
-            total = accumulator.array if g is None else accumulator.array + g
+        for g, w, slots in zip(gradients, self.weights, self.slots):
+            before = slots[ACCUMULATOR].array
+            total = before if g is None else before + g
             means.append(None if g is None else total / n)
-            accumulator.replace(xp.where(due, 0.0, total))
+            slots[ACCUMULATOR].replace(xp.where(due, 0.0, total))
+            if (hears := listener()) and g is not None:
+                after = {"gradient": means[-1], ACCUMULATOR: slots[ACCUMULATOR].array}
+                hears.on_stage(Stage("accumulation", w, {"gradient": g, ACCUMULATOR: before}, after))
         return means, due
+
+    def _clip(self, gradients: list[Array | None]) -> list[Array | None]:
+        """The gradients within the bounds that were asked for."""
+        if self.clipvalue is not None:
+            clipped = clipping.by_value(gradients, self.clipvalue)
+        elif self.clipnorm is not None:
+            clipped = clipping.by_norm(gradients, self.clipnorm)
+        elif self.global_clipnorm is not None:
+            clipped = clipping.by_global_norm(gradients, self.global_clipnorm)
+        else:
+            return gradients
+        if hears := listener():
+            for w, g, c in zip(self.weights, gradients, clipped):
+                if g is not None:
+                    hears.on_stage(Stage("clipping", w, {"gradient": g}, {"gradient": c}))
+        return clipped
+
+    def _decay(self, w: Variable, rate: Array) -> Array:
+        """The weight without the share that decays."""
+        if not self._decays(w):
+            return w.array
+        decayed = w.array - w.array * (rate * self.weight_decay)
+        if hears := listener():
+            hears.on_stage(Stage("decay", w, {"weight": w.array}, {"weight": decayed}))
+        return decayed
+
+    def _follow_rule(
+        self, i: int, weight: Array, g: Array, shared: Slots, rate: Array, t: Array, due: Array | None
+    ) -> None:
+        """Give weight number `i`, of which `weight` is left after its decay, and its slots their new values."""
+        w = self.weights[i]
+        slots = self.slots[i]
+        own = {name: self._away_from_denormals(name, slots[name].array) for name in self.slot_names}
+        updated, new = self.update(weight, g, own | shared, rate, t)
+        _keep(w, updated, due)
+        for name, value in new.items():
+            _keep(slots[name], value, due)
+        if hears := listener():
+            before = {"gradient": g, "weight": weight, **own, **shared}
+            after = {"weight": w.array, **{name: slots[name].array for name in new}}
+            hears.on_stage(Stage("rule", w, before, after))
 
     def _average(self) -> None:
         """Take the weights into their averages; at each `ema_overwrite_frequency`-th update, these into the weights."""
         if not self.use_ema:
             return
-        updates, every = self.iterations.array, self.ema_overwrite_frequency
+        updates = self.iterations.array
+        every = self.ema_overwrite_frequency
         for w, slots in zip(self.weights, self.slots):
+            before = {"weight": w.array, AVERAGE: slots[AVERAGE].array}
             stays = xp.astype(xp.not_equal(updates, 0), w.array.dtype) * self.ema_momentum
             average = self._away_from_denormals(AVERAGE, stays * slots[AVERAGE].array + (1 - stays) * w.array)
             slots[AVERAGE].replace(average)
             if every is not None:
                 w.replace(xp.where(xp.equal((updates + 1) % every, 0), average, w.array))
+            if hears := listener():
+                hears.on_stage(Stage("averages", w, before, {"weight": w.array, AVERAGE: slots[AVERAGE].array}))
+
+    def _constrain(self, gradients: list[Array | None]) -> None:
+        """Put the weights that were updated through their constraints."""
+        for g, w in zip(gradients, self.weights):
+            if g is not None and w.constraint is not None:
+                before = w.array
+                w.replace(unwrap(w.constraint(w)))
+                if hears := listener():
+                    hears.on_stage(Stage("constraints", w, {"weight": before}, {"weight": w.array}))
 
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
         """With `use_ema`, give the weights the values of their averages, as `fit` does at its end.
@@ -309,16 +350,6 @@ class Optimizer(Configurable):
             self.build(var_list)
             for w, slots in zip(self.weights, self.slots):
                 w.assign(slots[AVERAGE].numpy())
-
-    def _clipped(self, gradients: list[Array | None]) -> list[Array | None]:
-        """The gradients within the bounds that were asked for."""
-        if self.clipvalue is not None:
-            return clipping.by_value(gradients, self.clipvalue)
-        if self.clipnorm is not None:
-            return clipping.by_norm(gradients, self.clipnorm)
-        if self.global_clipnorm is not None:
-            return clipping.by_global_norm(gradients, self.global_clipnorm)
-        return gradients
 
     def _decays(self, w: Variable) -> bool:
         spared, patterns = self._without_decay

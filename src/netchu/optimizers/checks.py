@@ -1,14 +1,15 @@
-"""What an optimizer refuses, each with what would be right."""
+"""What an optimizer refuses; each message says what would be right."""
 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from netchu.arguments import check_numbers
+from netchu.arguments import check_numbers, check_whole, is_number
 from netchu.errors import UsageError
 from netchu.optimizers import schedules
 from netchu.optimizers.schedules import LearningRateSchedule
@@ -39,14 +40,15 @@ def learning_rate_of(where: str, given: Any) -> Variable | LearningRateSchedule 
             ) from None
         function: Callable[[], Any] = given
         return function
-    if not isinstance(given, (int, float, np.number, Tensor)) or not 0 <= float(given) <= GREATEST_RATE:
+    number = float(given) if is_number(given) or isinstance(given, Tensor) else math.nan
+    if not 0 <= number <= GREATEST_RATE:
         raise UsageError(
             where,
             expected="a learning rate >= 0",
             got=f"learning_rate={given!r}",
             do=f"Write {where}(learning_rate=1e-3), for example.",
         )
-    return Variable(np.float32(given), trainable=False, name="learning_rate")
+    return Variable(np.float32(number), trainable=False, name="learning_rate")
 
 
 def check_bounds(where: str, weight_decay: float | None, **clipping_bounds: float | None) -> None:
@@ -66,11 +68,7 @@ def check_bounds(where: str, weight_decay: float | None, **clipping_bounds: floa
 def check_averaging(where: str, momentum: float, overwrite_frequency: int | None) -> None:
     """Raise UsageError for a momentum outside 0 to 1, or a frequency that is no positive whole number or None."""
     check_numbers(where, 0, 1, ema_momentum=momentum)
-    n = overwrite_frequency
-    if n is not None and not (isinstance(n, (int, np.integer)) and 1 <= n < 2**31):
-        raise UsageError(
-            where, expected="ema_overwrite_frequency >= 1 or None", got=f"ema_overwrite_frequency={n!r:.60}"
-        )
+    check_whole(where, 1, 2**31 - 1, or_none=True, ema_overwrite_frequency=overwrite_frequency)
 
 
 def check_gradients(pairs: list[tuple[Tensor | None, Variable]]) -> None:

@@ -45,7 +45,8 @@ class Lion(Optimizer):
             raise UsageError(
                 "Lion", expected="beta_1 > 0", got="beta_1=0", do="Without momentum it is the gradient's sign."
             )
-        self.beta_1, self.beta_2 = beta_1, beta_2
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
 
     def update(self, w: Array, g: Array, slots: Slots, learning_rate: Array, t: Array) -> tuple[Array, Slots]:
         """See `Optimizer.update`."""

@@ -44,7 +44,10 @@ class RMSprop(Optimizer):
     ) -> None:
         super().__init__(learning_rate, **settings)
         check_numbers("RMSprop", 0, 1, rho=rho, momentum=momentum, epsilon=epsilon)
-        self.rho, self.momentum, self.epsilon, self.centered = rho, momentum, epsilon, centered
+        self.rho = rho
+        self.momentum = momentum
+        self.epsilon = epsilon
+        self.centered = centered
 
     @property
     def slot_names(self) -> tuple[str, ...]:

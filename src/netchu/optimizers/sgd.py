@@ -32,7 +32,8 @@ class SGD(Optimizer):
     ) -> None:
         super().__init__(learning_rate, **settings)
         check_numbers("SGD", 0, 1, momentum=momentum)
-        self.momentum, self.nesterov = momentum, nesterov
+        self.momentum = momentum
+        self.nesterov = nesterov
 
     @property
     def slot_names(self) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """The loop of `fit`: epochs of batches, each batch one training step.
 
-What a step does stands in `stepping.py`; what `fit` makes of its arguments in `training.py`; how a run is saved and
-goes on in `resuming.py`.
+`run_epochs` is the whole of it.  It works with others, each of which can be read by itself: a `Reader` draws the
+batches, `Learning` makes the steps (at a `Pace`, with a `Recovery` that takes a spoilt one back), a `Saver` keeps the
+run (`resuming.py`), and an `Interruption` listens for Ctrl-C (`system/signals.py`).
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from netchu.callbacks import CallbackList, History, TerminateOnNaN
-from netchu.system.signals import Interruption, Terminated
-from netchu.training import checks
-from netchu.training.batches import Batches, Take, again_and_again
-from netchu.training.resuming import Keeper, Position
-from netchu.training.step import Logs, Stepping
+from netchu.callbacks.base import Logs
+from netchu.system.signals import Interruption
+from netchu.training.batches import Batches, Chunk, Take, again_and_again
+from netchu.training.recovery import Recovery
+from netchu.training.step import Learner
 
 OUT_OF_DATA = (
     "The data gave no batch in epoch {epoch}: expected an iterable that can be gone through again for each epoch, or "
@@ -25,6 +27,64 @@ OUT_OF_DATA = (
 )
 
 CHUNK_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a run stands: before batch number `step` of epoch number `epoch`, both from 0.
+
+    Attributes:
+        logs: the figures of the epoch so far.
+        updates: batches since the run began.
+        stopped: whether a callback ended the training.
+    """
+
+    epoch: int
+    step: int
+    logs: Logs
+    updates: int
+    stopped: bool = False
+
+
+class Saver:
+    """Who keeps a run so that it can go on after a crash; this one keeps nothing.
+
+    Attributes:
+        resumable: whether it keeps anything.
+    """
+
+    resumable = False
+
+    def begin(self, first_epoch: int) -> Position:
+        """Where the run goes on, or begins."""
+        return Position(first_epoch, 0, {}, 0)
+
+    def restore(self) -> None:
+        """In the middle of an epoch, put everything back once more, after `on_epoch_begin` had its effects again."""
+
+    def room(self, at: Position) -> float:
+        """How many steps may be made from here before `after_step` must be called."""
+        return math.inf
+
+    def after_step(self, at: Position, ending: bool) -> None:
+        """A safe point: nothing of a step is half done.  `ending`: the run ends here."""
+
+    def before_validation(self, at: Position) -> Callable[[], None]:
+        """A function that saves the run as it is now, for a validation that is cut short: it begins anew."""
+        return lambda: None
+
+    def after_epoch(self, at: Position, ending: bool) -> None:
+        """A safe point: the epoch is over for everyone.  `ending`: the run is, too."""
+
+    def finish(self) -> None:
+        """The run is over, and will not be resumed."""
+
+
+class Validate(Protocol):
+    """The figures of the validation after an epoch: none if it is not due, None if `stop()` cut it short."""
+
+    def __call__(self, epoch: int, listeners: CallbackList, stop: Callable[[], bool]) -> Logs | None:
+        """Validate, and let `listeners` hear of it."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +97,7 @@ class Run:
         steps_per_epoch: batches an epoch; None for one pass through the data.
         listeners: all callbacks.
         history: the one among them that `fit` returns.
-        validate: `(epoch, listeners, stop)` to the figures of the validation, None if `stop()` cut it short.
+        validate: see there.
     """
 
     data: Batches
@@ -45,21 +105,46 @@ class Run:
     steps_per_epoch: int | None
     listeners: CallbackList
     history: History
-    validate: Callable[[int, CallbackList, Callable[[], bool]], Logs | None]
+    validate: Validate
 
-    def chunks(self, begin: Position) -> Callable[[Position], Take]:
-        """A function from a position to what gives the batches from there on, for a run from `begin` on."""
-        if begin.stopped:
-            return lambda at: lambda most: ()
-        if self.steps_per_epoch is None:
-            return lambda at: self.data.chunks(at.epoch, at.step)
-        take = again_and_again(self.data, self.epochs.start, begin.updates)
-        return lambda at: take
+    def epochs_from(self, at: Position) -> range:
+        """The epochs that are left.  Of a run that a callback had stopped, only the end of the epoch it stopped in."""
+        if at.stopped:
+            return range(at.epoch, at.epoch + 1) if at.step else range(0)
+        return range(at.epoch, self.epochs.stop)
 
     def room(self, at: Position) -> float:
-        """How many steps may be made from here before somebody must be told: a callback, or the end of the epoch."""
+        """How many steps may be made from here before somebody must hear of it: a callback, or the end of the epoch."""
         left = math.inf if self.steps_per_epoch is None else self.steps_per_epoch - at.step
         return min(left, max(self.listeners.next_batch(at.step), at.step) + 1 - at.step)
+
+
+class Reader:
+    """Draws the batches of a run, several at a time.
+
+    Args:
+        run: whose data it draws.
+        begin: where the run goes on.
+    """
+
+    def __init__(self, run: Run, begin: Position) -> None:
+        self._run = run
+        self._take: Take = lambda most: ()
+        self._stopped = begin.stopped
+        self._endless = run.steps_per_epoch is not None  # the passes through the data are not the epochs
+        if self._endless and not begin.stopped:
+            self._take = again_and_again(run.data, run.epochs.start, begin.updates)
+
+    def open_epoch(self, at: Position) -> None:
+        """Go to where `at` says; a callback of the user's may have changed the data since the last epoch."""
+        if self._run.listeners.may_change_data:
+            self._run.data.look_again()
+        if not self._endless and not self._stopped:
+            self._take = self._run.data.chunks(at.epoch, at.step)
+
+    def take(self, most: int) -> Chunk:
+        """The next batches, at most so many; none at the end of the data."""
+        return self._take(most)
 
 
 class Pace:
@@ -70,90 +155,109 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self.steps, self._began = 1, 0.0
+        self.steps = 1
 
-    def begin(self) -> None:
-        """Start the clock."""
-        self._began = time.perf_counter()
-
-    def end(self, made: int) -> None:
-        """Take the steps that were made since into account; the next chunk may be eight times as long at most."""
-        a_step = max(time.perf_counter() - self._began, 1e-9) / made
-        self.steps = max(1, min(int(CHUNK_SECONDS / a_step), 8 * self.steps))
+    def took(self, seconds: float, made: int) -> None:
+        """Take a chunk into account; the next may be eight times as long at most."""
+        self.steps = max(1, min(int(CHUNK_SECONDS * made / max(seconds, 1e-9)), 8 * self.steps))
 
 
-def run_epochs(model: Stepping, run: Run, keeper: Keeper | None = None) -> None:
-    """The loop: epochs of batches, each batch one training step.  A keeper, if any, saves at its safe points.
+class Learning:
+    """Makes the steps of an epoch, chunk by chunk: as many at once as nobody needs to hear of.
 
-    Steps are made in chunks, as many at once as nobody needs to be told of.  However an epoch is cut into chunks, it
-    gives the same bits.
+    However an epoch is cut into chunks, it gives the same bits.
+
+    Args:
+        model: compiled.
+        run: what it goes through.
+        saver: who keeps the run.
+        interruption: who knows whether it is to end.
     """
-    listeners, pace = run.listeners, Pace()
-    before: checks.Snapshot = []
-    stops_at_nan = not any(isinstance(c, TerminateOnNaN) for c in listeners.callbacks)
-    line_by_line, model.stop_training = not model.compiles, False  # code of one's own may want to stop after a batch
-    with Interruption(resumable=keeper is not None) as interruption:
-        listeners.on_train_begin()
-        at = keeper.begin(run.epochs.start) if keeper else Position(run.epochs.start, 0, {}, 0)
-        chunks_from, logs, ending, model.stop_training = run.chunks(at), at.logs, False, at.stopped
-        for epoch in range(at.epoch, at.epoch + (at.step > 0) if at.stopped else run.epochs.stop):
-            # 1. A new epoch: figures from zero, the batches in a new order; or one that goes on where it was cut.
-            model.reset_metrics()
-            listeners.on_epoch_begin(epoch)
-            if listeners.may_change_data:
-                run.data.look_again()
-            if keeper and at.step:
-                keeper.restore()
-            logs, take = at.logs, chunks_from(at)
-            while (room := min(run.room(at), keeper.room(at) if keeper else math.inf)) > 0:
-                chunk = take(1 if model.stop_training or line_by_line else int(min(pace.steps, room)))
-                if len(chunk) == 0:
-                    break
-                # 2. A chunk of steps of learning; one that spoils the loss or a weight is taken back.
-                listeners.on_train_batch_begin(at.step)
-                train = model.chunk_function(chunk)
-                before = checks.snapshot(model.compiled_variables, before) if stops_at_nan else []
-                pace.begin()
-                with checks.without_nan(model, before):
-                    logs = alphabetical(train(chunk))
-                pace.end(len(chunk))
-                if stops_at_nan and checks.is_spoilt(model, logs):
-                    raise checks.take_back(model, before, chunk, epoch, at.step)
-                at = Position(epoch, at.step + len(chunk), logs, at.updates + len(chunk))
-                listeners.on_train_batch_end(at.step - 1, logs)
-                at = replace(at, stopped=model.stop_training)
-                interruption.first_batch = False
-                ending = interruption.requested
-                if keeper:
-                    keeper.after_step(at, ending)
-                if model.stop_training or ending:
-                    break
-            if not logs:
-                warnings.warn(OUT_OF_DATA.format(epoch=epoch), stacklevel=3)
+
+    def __init__(self, model: Learner, run: Run, saver: Saver, interruption: Interruption) -> None:
+        self._model = model
+        self._run = run
+        self._saver = saver
+        self._interruption = interruption
+        self._pace = Pace()
+        self._one_by_one = not model.is_traced  # the user's code may want to stop after a batch
+        wants_nan = any(isinstance(callback, TerminateOnNaN) for callback in run.listeners.callbacks)
+        self._recovery = Recovery(model, enabled=not wants_nan)
+
+    def steps(self, at: Position, reader: Reader) -> tuple[Position, bool]:
+        """The steps of the epoch from `at` on: where the run stands then, and whether it was asked to end there."""
+        model, listeners = self._model, self._run.listeners
+        ending = False
+        while (room := min(self._run.room(at), self._saver.room(at))) > 0:
+            one = self._one_by_one or model.stop_training
+            chunk = reader.take(1 if one else int(min(self._pace.steps, room)))
+            if len(chunk) == 0:
                 break
-            # 3. The figures of the epoch, with those of the validation.
-            validated = None if ending else _validated(run, at, keeper, interruption)
-            logs = alphabetical(logs | (validated or {}))
-            if validated is not None or not interruption.terminated:  # a whole epoch has its end in any case
-                listeners.on_epoch_end(epoch, logs)
-            ending = run.history.interrupted = interruption.requested
-            at = Position(epoch + 1, 0, {}, at.updates, model.stop_training)
-            if keeper and validated is not None:
-                keeper.after_epoch(at, ending or at.stopped or epoch + 1 == run.epochs.stop)
+            listeners.on_train_batch_begin(at.step)
+            step = model.chunk_function(chunk)
+            began = time.perf_counter()
+            logs = alphabetical(self._recovery.learn(step, chunk, at.epoch, at.step))
+            self._pace.took(time.perf_counter() - began, len(chunk))
+            at = Position(at.epoch, at.step + len(chunk), logs, at.updates + len(chunk))
+            listeners.on_train_batch_end(at.step - 1, logs)
+            at = replace(at, stopped=model.stop_training)
+            self._interruption.first_batch = False
+            ending = self._interruption.requested
+            self._saver.after_step(at, ending)
             if model.stop_training or ending:
                 break
-        listeners.on_train_end(logs)
-    if interruption.terminated:
-        raise Terminated
-    if keeper and not ending:  # no signal is held back any more that would say "resume" of what is removed here
-        keeper.finish()
+        return at, ending
 
 
-def _validated(run: Run, at: Position, keeper: Keeper | None, interruption: Interruption) -> Logs | None:
+def run_epochs(model: Learner, run: Run, saver: Saver, interruption: Interruption) -> None:
+    """The loop: epochs of batches, each batch one training step; a saver keeps the run at its safe points.
+
+    Args:
+        model: compiled.
+        run: what it goes through.
+        saver: who keeps the run.
+        interruption: who knows whether it is to end before its time.
+    """
+    learning = Learning(model, run, saver, interruption)
+    model.stop_training = False
+    run.listeners.on_train_begin()
+    at = saver.begin(run.epochs.start)
+    model.stop_training = at.stopped
+    reader = Reader(run, at)
+    logs = at.logs
+    for epoch in run.epochs_from(at):
+        # 1. A new epoch: figures from zero, the batches in a new order; or one that goes on where it was cut.
+        model.reset_metrics()
+        run.listeners.on_epoch_begin(epoch)
+        if at.step:
+            saver.restore()
+        reader.open_epoch(at)
+        # 2. Its steps.
+        at, ending = learning.steps(at, reader)
+        logs = at.logs
+        if not logs:
+            warnings.warn(OUT_OF_DATA.format(epoch=epoch), stacklevel=3)
+            break
+        # 3. The figures of the epoch, with those of the validation.
+        validated = None if ending else _validated(run, at, saver, interruption)
+        logs = alphabetical(logs | (validated or {}))
+        if validated is not None or not interruption.terminated:  # a whole epoch has its end in any case
+            run.listeners.on_epoch_end(epoch, logs)
+        ending = interruption.requested
+        run.history.interrupted = ending
+        at = Position(epoch + 1, 0, {}, at.updates, model.stop_training)
+        if validated is not None:
+            saver.after_epoch(at, ending or at.stopped or epoch + 1 == run.epochs.stop)
+        if model.stop_training or ending:
+            break
+    run.listeners.on_train_end(logs)
+
+
+def _validated(run: Run, at: Position, saver: Saver, interruption: Interruption) -> Logs | None:
     """The figures of a validation; None if it was cut short, and the run saved as it was before it."""
-    if keeper is None:
+    if not saver.resumable:
         return run.validate(at.epoch, run.listeners, lambda: False)
-    save_as_it_was = keeper.before_validation(at)
+    save_as_it_was = saver.before_validation(at)
     figures = run.validate(at.epoch, run.listeners, lambda: interruption.requested)
     if figures is None:
         save_as_it_was()

@@ -18,7 +18,7 @@ from netchu.registry import snake_case
 from netchu.tensor import Tensor
 
 
-class CompiledMetrics:
+class Measures:
     """What `compile` was given to measure with: the loss and the metrics, those that depend on shapes made later.
 
     Attributes:

@@ -17,7 +17,6 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,29 +27,13 @@ from netchu.callbacks.base import State
 from netchu.errors import CheckpointError, TrainingError, UsageError
 from netchu.formats.checkpoint import Checkpoint, CheckpointFolder
 from netchu.registry import to_json
-from netchu.training import checks
 from netchu.training.batches import ArrayBatches, Batches
-from netchu.training.step import Logs
+from netchu.training.loop import Position, Saver
+from netchu.training.recovery import put_back, snapshot
+from netchu.training.step import Learner
 
 
-@dataclass(frozen=True)
-class Position:
-    """Where a run stands: before batch number `step` of epoch number `epoch`, both from 0.
-
-    Attributes:
-        logs: the figures of the epoch so far.
-        updates: batches since the run began.
-        stopped: whether a callback ended the training.
-    """
-
-    epoch: int
-    step: int
-    logs: Logs
-    updates: int
-    stopped: bool = False
-
-
-class Keeper:
+class Keeper(Saver):
     """Saves and restores one `fit`; a context that holds the folder's lock.
 
     Args:
@@ -65,8 +48,10 @@ class Keeper:
         CheckpointError: another process uses the folder.
     """
 
+    resumable = True
+
     def __init__(
-        self, backup: BackupAndRestore, model: Any, data: Batches, listeners: CallbackList, settings: dict[str, Any]
+        self, backup: BackupAndRestore, model: Learner, data: Batches, listeners: CallbackList, settings: dict[str, Any]
     ) -> None:
         if not isinstance(data, ArrayBatches):
             raise UsageError(
@@ -75,7 +60,10 @@ class Keeper:
                 got="an iterable of batches",
                 do="Pass arrays (numpy.load(path, mmap_mode='r') for large ones), or train without it.",
             )
-        self.backup, self.model, self.data, self.listeners = backup, model, data, listeners
+        self.backup = backup
+        self.model = model
+        self.data = data
+        self.listeners = listeners
         settings = settings | {"callbacks": [type(callback).__name__ for callback in self.stateful]}
         self.settings = json.loads(json.dumps(to_json(settings), default=lambda value: type(value).__name__))
         self.folder = CheckpointFolder(backup.backup_dir, backup.keep)
@@ -103,7 +91,9 @@ class Keeper:
         if self._found is None:
             return Position(first_epoch, 0, {}, 0)
         saved = self._found.about["settings"]
-        if int(self.model.optimizer.iterations) > 0:  # this very model was cut; callbacks may have changed its rate
+        if (
+            int(self.model.chosen_optimizer("fit").iterations) > 0
+        ):  # this very model was cut; callbacks may have changed its rate
             self.settings["optimizer"] = saved["optimizer"]
         _refuse_difference(str(self._found.path), saved, self.settings)
         _restore_engine(self._found.about["engine"])
@@ -127,7 +117,7 @@ class Keeper:
         self.data.stream = tuple(about["data_stream"])
         for stream, (seed, number) in zip(model.streams(), about["streams"]):
             stream.seed, stream.stream = seed, number
-        model.forget_compiled_steps()  # seeds and streams are constants of a compiled step
+        model.forget_traced_steps()  # seeds and streams are constants of a traced step
         for callback, state in zip(self.stateful, about["callbacks"]):
             callback.set_state(state)
 
@@ -151,11 +141,11 @@ class Keeper:
 
     def before_validation(self, at: Position) -> Callable[[], None]:
         """A function that saves the run as it is now, for a validation that is cut short: it begins anew."""
-        before = checks.snapshot(self.model.state().values())
+        before = snapshot(self.model.state().values())
         states = [callback.get_state() for callback in self.stateful]
 
         def save_as_it_was() -> None:
-            checks.put_back(before)
+            put_back(before)
             self.save(at, states)
 
         return save_as_it_was
@@ -216,7 +206,7 @@ def _restore_engine(saved: dict[str, Any]) -> None:
 # --- what must be the same -------------------------------------------------------------------------------------------
 
 
-def fingerprint(model: Any, data: Batches, validation: Batches | None, fit: Mapping[str, Any]) -> dict[str, Any]:
+def fingerprint(model: Learner, data: Batches, validation: Batches | None, fit: Mapping[str, Any]) -> dict[str, Any]:
     """What makes a run what it is: model, compile settings, arguments of `fit`, and the checksums of the data."""
     if isinstance(data, ArrayBatches):
         model.make_all("train", next(data.epoch(0)))  # some of it depends on the shapes

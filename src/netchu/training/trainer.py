@@ -1,39 +1,42 @@
-"""`fit`, `evaluate` and `predict`: what becomes of their arguments.
+"""`fit`, `evaluate` and `predict`: from their arguments to the loop and back.
 
-The loop of `fit` stands in `loop.py`, what a step does in `stepping.py`, how data becomes batches in `batches.py`.
+What becomes of the data stands in `data.py`, the loop of `fit` in `loop.py`, what a step does in `step.py`.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from netchu import engines
+from netchu.arguments import check_whole
 from netchu.callbacks import BackupAndRestore, Callback, CallbackList, History
 from netchu.callbacks.averaging import EndWithAverages
+from netchu.callbacks.base import Logs
 from netchu.callbacks.progress import ProgressLine, checked_verbose
 from netchu.errors import DataError, UsageError
-from netchu.random import next_stream
-from netchu.training import checks
-from netchu.training.batches import (
-    ArrayBatches,
-    Batch,
-    Batches,
-    IterableBatches,
-    as_array,
-    is_arrays,
-    split_validation,
-    unpack_x_y_sample_weight,
-    weights_for_classes,
-)
-from netchu.training.loop import Run, alphabetical, run_epochs
+from netchu.listening import listener
+from netchu.operation import here
+from netchu.system.signals import Interruption, Terminated
+from netchu.training.arrays import as_array, is_arrays, weights_for_classes
+from netchu.training.batches import ArrayBatches, Batches, IterableBatches
+from netchu.training.checks import check_input
+from netchu.training.data import checked_arrays, evaluation_data, refuse_both_weights, training_data
+from netchu.training.loop import Run, Saver, Validate, alphabetical, run_epochs
 from netchu.training.resuming import Keeper, fingerprint
-from netchu.training.step import Logs, Stepping
+from netchu.training.step import Learner
+from netchu.training.traced import line_by_line
+
+_running: WeakKeyDictionary[Trainer, Interruption] = WeakKeyDictionary()
+"""The models whose `fit` is running, and what ends it."""
 
 
-class Trainer(Stepping):
+class Trainer(Learner):
     """A Layer that can be trained, evaluated and asked for predictions.  `Sequential` is one.
 
     Attributes:
@@ -92,114 +95,72 @@ class Trainer(Stepping):
             UsageError, DataError: before the first step, with what was expected and what came.
             TrainingError: the loss became NaN or infinite; the weights are those of before it did.
         """
-        self._check_ready()
+        self.check_compiled("fit")
+        _check_counts(epochs, initial_epoch, steps_per_epoch, validation_steps, validation_freq)
         size = 32 if batch_size is None else batch_size
-        check_whole(epochs=epochs, initial_epoch=initial_epoch)
-        check_whole(1, steps_per_epoch=steps_per_epoch, validation_steps=validation_steps)
-        if isinstance(validation_freq, (int, float, np.number)):
-            check_whole(1, validation_freq=validation_freq)
-        data, held_back = self._training_data(x, y, sample_weight, class_weight, size, shuffle, validation_split)
+        data, held_back = training_data(
+            self, x, y, sample_weight, class_weight,
+            batch_size=size, shuffle=shuffle, validation_split=validation_split,
+        )  # fmt: skip
         given = held_back if validation_data is None else validation_data
         validation_size = size if validation_batch_size is None else validation_batch_size
-        validation = None if given is None else self._evaluation_data(given, validation_size)
+        validation = None if given is None else evaluation_data("fit", self, given, validation_size)
         self.history = History()
-        run = Run(
-            data,
-            range(initial_epoch, epochs),
-            steps_per_epoch,
-            self._listeners(callbacks, verbose, epochs, steps_per_epoch or data.steps, self.history),
-            self.history,
-            self._validator(validation, validation_steps, validation_freq),
-        )
+        listeners = self._listeners(callbacks, verbose, epochs, steps_per_epoch or data.steps, self.history)
+        validate = self._validator(validation, validation_steps, validation_freq)
+        run = Run(data, range(initial_epoch, epochs), steps_per_epoch, listeners, self.history, validate)
+        settings = {"shuffle": shuffle, "steps_per_epoch": steps_per_epoch, "initial_epoch": initial_epoch,
+                    "validation_freq": validation_freq, "validation_steps": validation_steps}  # fmt: skip
+        with self._saver(run, validation, settings) as saver:
+            self._run(run, saver)
+        return self.history
+
+    def _saver(self, run: Run, validation: Batches | None, settings: dict[str, Any]) -> AbstractContextManager[Saver]:
+        """Who keeps the run: the `BackupAndRestore` among the callbacks, if there is one."""
         backups = [c for c in run.listeners.callbacks if isinstance(c, BackupAndRestore)]
         if len(backups) > 1:
             raise UsageError("fit", expected="one BackupAndRestore", got=f"{len(backups)} among the callbacks")
         if not backups:
-            run_epochs(self, run)
-            return self.history
-        settings = {
-            "shuffle": shuffle,
-            "steps_per_epoch": steps_per_epoch,
-            "initial_epoch": initial_epoch,
-            "validation_freq": validation_freq,
-            "validation_steps": validation_steps,
-        }
-        with Keeper(backups[0], self, data, run.listeners, fingerprint(self, data, validation, settings)) as keeper:
-            run_epochs(self, run, keeper)
-        return self.history
+            return nullcontext(Saver())
+        return Keeper(backups[0], self, run.data, run.listeners, fingerprint(self, run.data, validation, settings))
 
-    def _validator(
-        self, data: Batches | None, steps: int | None, every: int | Sequence[int]
-    ) -> Callable[[int, CallbackList, Callable[[], bool]], Logs | None]:
-        """What validates after an epoch, if it is due: see `Run.validate`."""
+    def _run(self, run: Run, saver: Saver) -> None:
+        """The epochs, on the engine that is set now, until their end or a signal's."""
+        with engines.held(), Interruption(resumable=saver.resumable) as interruption:
+            _running[self] = interruption
+            try:
+                run_epochs(self, run, saver, interruption)
+            finally:
+                del _running[self]
+        if interruption.terminated:
+            raise Terminated
+        if not run.history.interrupted:  # no signal is held back any more that would say "resume" of what goes here
+            saver.finish()
+
+    def interrupt(self) -> bool:
+        """End a running `fit` as the first Ctrl-C does: after its batch, with a History that says so.
+
+        May be called from any thread.  A run that keeps checkpoints can be resumed.
+
+        Returns:
+            Whether a fit was running.
+        """
+        interruption = _running.get(self)
+        if interruption is not None:
+            interruption.requested = True
+        return interruption is not None
+
+    def _validator(self, data: Batches | None, steps: int | None, every: int | Sequence[int]) -> Validate:
+        """What validates after an epoch, if it is due."""
 
         def validate(epoch: int, listeners: CallbackList, stop: Callable[[], bool]) -> Logs | None:
-            due = (epoch + 1) % every == 0 if isinstance(every, (int, np.integer)) else epoch + 1 in every
+            due = epoch + 1 in every if isinstance(every, Collection) else (epoch + 1) % every == 0
             if data is None or not due:
                 return {}
             figures = self._evaluate(data, steps, listeners, stop)
             return None if figures is None else {f"val_{name}": value for name, value in figures.items()}
 
         return validate
-
-    def _training_data(
-        self,
-        x: Any,
-        y: Any,
-        sample_weight: Any,
-        class_weight: Mapping[int, float] | None,
-        batch_size: int,
-        shuffle: bool | str,
-        validation_split: float,
-    ) -> tuple[Batches, tuple[Any, ...] | None]:
-        """The batches to train on, and the arrays held back for validation (or None)."""
-        if class_weight is not None and sample_weight is not None:
-            raise UsageError("fit: expected class_weight or sample_weight, got both. Multiply them into sample_weight.")
-        if not is_arrays(x):
-            batches = self._checked_iterable(x, class_weight)
-            if y is not None or sample_weight is not None:
-                raise UsageError(
-                    "fit",
-                    expected="x alone when it is an iterable of batches",
-                    got=f"x={type(x).__name__} with y or sample_weight",
-                    do="Let it yield (x, y) or (x, y, sample_weight).",
-                )
-            if validation_split:
-                raise UsageError(
-                    "fit",
-                    expected="arrays for a validation split",
-                    got=f"x={type(x).__name__}",
-                    do="Pass validation_data instead.",
-                )
-            return batches, None
-        if y is None:
-            raise UsageError("fit", expected="targets", got="y=None", do="Write fit(x, y).")
-        arrays = self._checked_arrays(x, y, sample_weight)
-        held_back = None
-        if validation_split:
-            arrays, last = split_validation(arrays, validation_split)
-            checks.warn_missing_classes(arrays["y"], last["y"])
-            held_back = tuple(last.values())
-        if class_weight is not None:
-            arrays["sample_weight"] = weights_for_classes(arrays["y"], class_weight)
-        return ArrayBatches(**arrays, batch_size=batch_size, shuffle=shuffle, stream=next_stream()), held_back
-
-    def _checked_arrays(self, x: Any, y: Any, sample_weight: Any) -> dict[str, np.ndarray]:
-        named = {"x": x, "y": y, "sample_weight": sample_weight}
-        arrays = {name: as_array(a, name) for name, a in named.items() if a is not None}
-        checks.check_training_data(self, arrays)
-        return arrays
-
-    def _checked_iterable(self, iterable: Iterable[Any], class_weight: Mapping[int, float] | None) -> Batches:
-        def checked(batch: Batch) -> Batch:
-            if batch[1] is None and self.loss is not None:
-                raise DataError("fit", expected="batches (x, y) or (x, y, sample_weight)", got="a batch without y")
-            arrays = self._checked_arrays(*batch)
-            if class_weight is not None:
-                arrays["sample_weight"] = weights_for_classes(arrays["y"], class_weight)
-            return arrays["x"], arrays.get("y"), arrays.get("sample_weight")
-
-        return IterableBatches(iterable, checked)
 
     # --- evaluate, predict -------------------------------------------------------------------------------------------
 
@@ -229,21 +190,13 @@ class Trainer(Stepping):
         Returns:
             The loss (a float), or with metrics [loss, metric, ...] in compile order; or the dictionary.
         """
-        self._check_ready()
-        check_whole(1, steps=steps)
+        self.check_compiled("evaluate")
+        check_whole("evaluate", 1, or_none=True, steps=steps)
         given = x if y is None else (x, y) if sample_weight is None else (x, y, sample_weight)
-        data = self._evaluation_data(given, 32 if batch_size is None else batch_size)
-        logs = self._evaluate(data, steps, self._listeners(callbacks, verbose, 1, steps or data.steps)) or {}
+        data = evaluation_data("evaluate", self, given, 32 if batch_size is None else batch_size)
+        with engines.held():
+            logs = self._evaluate(data, steps, self._listeners(callbacks, verbose, 1, steps or data.steps)) or {}
         return alphabetical(logs) if return_dict else as_keras_returns(logs)
-
-    def _evaluation_data(self, data: Any, batch_size: int) -> Batches:
-        batches = isinstance(data, list) and len(data) > 0 and isinstance(data[0], tuple)
-        if isinstance(data, (tuple, list)) and not batches and len(data) in (2, 3) and is_arrays(data[0]):
-            arrays = self._checked_arrays(*unpack_x_y_sample_weight(data))
-            return ArrayBatches(arrays["x"], arrays["y"], arrays.get("sample_weight"), batch_size=batch_size)
-        if data is None or is_arrays(data):
-            raise UsageError("evaluate", expected="targets", got="y=None", do="Write evaluate(x, y).")
-        return self._checked_iterable(data, None)
 
     def _evaluate(
         self, data: Batches, steps: int | None, listeners: CallbackList, stop: Callable[[], bool] = lambda: False
@@ -280,16 +233,22 @@ class Trainer(Stepping):
             steps: batches to go through; all if None.
             callbacks: see `netchu.callbacks`.
         """
+        check_whole("predict", 1, or_none=True, batch_size=batch_size, steps=steps)
         if is_arrays(x):
-            size, samples = 32 if batch_size is None else batch_size, as_array(x, "x")
+            samples = as_array(x, "x")
             alone = samples.ndim > 0 and len(samples) == 1 and not callbacks and verbose == 0
             if alone and batch_size is None and steps is None:
                 return self.predict_on_batch(samples)  # nobody looks on: no need of a loop
-            data: Batches = ArrayBatches(checks.check_input(self, samples), batch_size=size)
+            size = 32 if batch_size is None else batch_size
+            data: Batches = ArrayBatches(check_input(self, samples), batch_size=size, where="predict")
         else:
-            data = IterableBatches(x)
-        check_whole(1, steps=steps)
+            data = IterableBatches(x, where="predict")
         listeners = self._listeners(callbacks, verbose, 1, steps or data.steps)
+        with engines.held():
+            return self._predict(data, steps, listeners)
+
+    def _predict(self, data: Batches, steps: int | None, listeners: CallbackList) -> np.ndarray:
+        """The outputs for the batches, one below the other."""
         listeners.on_predict_begin()
         outputs = []
         for step, batch in enumerate(itertools.islice(data.epoch(0), steps)):
@@ -312,11 +271,14 @@ class Trainer(Stepping):
         class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """One training step.  Returns as `evaluate` does, the figures of this batch."""
-        if class_weight is not None and sample_weight is not None:
-            raise UsageError("train_on_batch: expected class_weight or sample_weight, got both. Multiply them.")
+        """One training step.  Returns as `evaluate` does, the figures of this batch.
+
+        While a tape is open in this thread, or somebody listens (`netchu.listening`), the step is run line by line,
+        so that they see all of it.
+        """
+        refuse_both_weights("train_on_batch", class_weight, sample_weight)
         if class_weight is not None:
-            sample_weight = weights_for_classes(as_array(y, "y"), class_weight)
+            sample_weight = weights_for_classes("train_on_batch", as_array(y, "y"), class_weight)
         return self._on_batch("train", x, y, sample_weight, return_dict)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
@@ -325,15 +287,18 @@ class Trainer(Stepping):
 
     def predict_on_batch(self, x: Any) -> np.ndarray:
         """The outputs for one batch."""
-        batch = (checks.check_input(self, as_array(x, "x")), None, None)
+        batch = (check_input(self, as_array(x, "x")), None, None)
         return np.array(self.step_function("predict", batch)(batch))
 
     def _on_batch(self, mode: str, x: Any, y: Any, sample_weight: Any, return_dict: bool) -> Any:
-        self._check_ready(each_batch=True)
-        arrays = self._checked_arrays(x, y, sample_weight)
+        where = f"{mode}_on_batch"
+        self.check_compiled(where)
+        arrays = checked_arrays(where, self, x, y, sample_weight)
         batch = (arrays["x"], arrays.get("y"), arrays.get("sample_weight"))
         self.reset_metrics()
-        logs = self.step_function(mode, batch)(batch)
+        watched = here.tapes or listener() is not None
+        step = line_by_line(self, mode, batch) if watched else self.step_function(mode, batch)
+        logs = step(batch)
         return alphabetical(logs) if return_dict else as_keras_returns(logs)
 
     def _listeners(
@@ -356,13 +321,18 @@ class Trainer(Stepping):
         return CallbackList(given, self, {"verbose": verbose, "epochs": epochs, "steps": steps})
 
 
-def check_whole(least: int = 0, **numbers: Any) -> None:
-    """Raise UsageError unless each is None or a whole number from `least` on."""
-    for name, number in numbers.items():
-        if number is None:
-            continue
-        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < least:
-            raise UsageError("fit", expected=f"{name} to be a whole number >= {least}", got=f"{name}={number!r}")
+def _check_counts(
+    epochs: int,
+    initial_epoch: int,
+    steps_per_epoch: int | None,
+    validation_steps: int | None,
+    validation_freq: int | Sequence[int],
+) -> None:
+    """Raise UsageError for a number of `fit` that is none; a list of epochs to validate after may hold what it likes."""
+    check_whole("fit", epochs=epochs, initial_epoch=initial_epoch)
+    check_whole("fit", 1, or_none=True, steps_per_epoch=steps_per_epoch, validation_steps=validation_steps)
+    if isinstance(validation_freq, str) or not isinstance(validation_freq, Collection):
+        check_whole("fit", 1, validation_freq=validation_freq)
 
 
 def as_keras_returns(logs: Logs) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 import weakref
@@ -11,34 +10,32 @@ from typing import Any
 
 import numpy as np
 
-from netchu.engines.contract import DTYPES, STANDARD_FUNCTIONS, Array, Boxed, axis_by_axis
+from netchu.engines.contract import DTYPES, STANDARD_FUNCTIONS, Array, Box, Engine, axis_by_axis
 from netchu.engines.numpy.functions import EXTRAS, where
 from netchu.engines.numpy.memory import Home
 from netchu.engines.numpy.program import Program, Renewal
 from netchu.engines.numpy.recording import Recording, Traced, recorded
-from netchu.engines.tracing import TracingEngine
-from netchu.errors import UsageError
+from netchu.engines.tracing import carrying, no_value_yet
+from netchu.system import environment
 
 
-class NumpyEngine(TracingEngine):
+class NumpyEngine(Engine):
     """Arrays are `numpy.ndarray`.  `compile` records the step at its first run, and makes a program of it.
 
     Operations compute at once, each line by itself; a step that `compile` was given runs as a program of the same NumPy
     calls with the same bits, in memory that is taken once (see `netchu.engines.numpy.program`).
     """
 
-    name, library, runs_line_by_line = "numpy", "NumPy", True
+    name = "numpy"
+    runs_line_by_line = True
 
     def __init__(self) -> None:
-        super().__init__()
         self.functions = {name: getattr(np, name) for name in (*STANDARD_FUNCTIONS, *DTYPES)}
         self.functions |= {f.__name__: recorded(f) for f in EXTRAS}
         self.functions |= {"sum": axis_by_axis(np.sum, np.squeeze), "where": where}
-        if count := os.environ.get("NETCHU_THREADS"):
-            if not (count.isascii() and count.isdigit()):
-                expected = "a whole number, 0 for as many as there are"
-                raise UsageError("NETCHU_THREADS", expected=expected, got=f"NETCHU_THREADS={count!r:.60}")
-            self.fix_threads(int(count) or None)
+        threads = environment.whole_number("NETCHU_THREADS")
+        if threads is not None:
+            self.fix_threads(threads or None)
         self._lock = threading.RLock()  # programs share the homes of Variables
         self._homes: dict[int, Home] = {}  # by the id of a Variable, as long as that lives
 
@@ -50,7 +47,9 @@ class NumpyEngine(TracingEngine):
 
     def to_numpy(self, array: Array) -> np.ndarray:
         """See `Engine.to_numpy`."""
-        view: np.ndarray = super().to_numpy(array).view()
+        if self.is_traced(array):
+            raise no_value_yet("NumPy", array.shape)
+        view: np.ndarray = np.asarray(array).view()
         view.flags.writeable = False  # a weight or a recorded value may lie under it
         return view
 
@@ -64,13 +63,13 @@ class NumpyEngine(TracingEngine):
         """True while a step is recorded."""
         return isinstance(array, Traced)
 
-    def compile(self, step: Callable[..., Any], variables: Mapping[str, Boxed]) -> Callable[..., Any]:
-        """See `Engine.compile`: each set of shapes is recorded at its first run, and run as a program from then on."""
+    def trace(self, step: Callable[..., Any], variables: Mapping[str, Box]) -> Callable[..., Any]:
+        """See `Engine.trace`: each set of shapes is recorded at its first run, and run as a program from then on."""
         programs: dict[Any, Callable[..., Any]] = {}
         # Each Variable once: a layer that stands in two places gives it two names.
         variables = dict({id(variable): (name, variable) for name, variable in variables.items()}.values())
 
-        def compiled(*arrays: Any) -> Any:
+        def run(*arrays: Any) -> Any:
             form = tuple([None if array is None else (array.shape, array.dtype) for array in arrays])
             with self._lock:
                 if form not in programs:
@@ -78,30 +77,23 @@ class NumpyEngine(TracingEngine):
                     return result
                 return programs[form](arrays)
 
-        return compiled
+        return run
 
     def _record(
-        self, step: Callable[..., Any], variables: Mapping[str, Boxed], arrays: tuple[Any, ...]
+        self, step: Callable[..., Any], variables: Mapping[str, Box], arrays: tuple[Any, ...]
     ) -> tuple[Callable[..., Any], Any]:
         """Run a step once; what runs it again, and its result."""
         recording = Recording()
-        with self._carrying(variables):
-            before = {
-                name: recording.take(np.asarray(variable.array, order="C")) for name, variable in variables.items()
-            }
-            for name, variable in variables.items():
-                variable.array = before[name]
+        before = {name: recording.take(np.asarray(variable.array, order="C")) for name, variable in variables.items()}
+        with carrying(variables, before) as seen:
             given = [None if array is None else recording.take(array) for array in arrays]
             result = step(*given)
-            after = {name: variable.array for name, variable in variables.items()}
         renewals = []
         for name, variable in variables.items():
-            variable.array = _array_of(after[name])
-            if id(variable) not in self._homes:
-                self._homes[id(variable)] = Home(variable.array)
-                weakref.finalize(variable, self._homes.pop, id(variable), None)
-            home = self._homes[id(variable)]
-            renewals.append(Renewal(variable, home, before[name].value, _value_of(after[name])))
+            after = seen[id(variable)]
+            variable.array = _array_of(after)
+            home = self._home_of(variable)
+            renewals.append(Renewal(variable, home, before[name].value, _value_of(after)))
         several = isinstance(result, tuple)
         results = result if several else (result,)
         there = [i for i, array in enumerate(arrays) if array is not None]
@@ -118,6 +110,13 @@ class NumpyEngine(TracingEngine):
 
         computed = tuple(_array_of(one) for one in results)
         return run, computed if several else computed[0]
+
+    def _home_of(self, variable: Box) -> Home:
+        """Where the Variable's value lies while programs change it; all programs share it."""
+        if id(variable) not in self._homes:
+            self._homes[id(variable)] = Home(variable.array)
+            weakref.finalize(variable, self._homes.pop, id(variable), None)
+        return self._homes[id(variable)]
 
     def snapshot(self, array: Array, into: Array | None = None) -> Array:
         """A copy: a step writes into the arrays of its Variables, and makes new ones for those that somebody holds."""

@@ -5,12 +5,10 @@
 
 What `recording.py` notes is made fast in three steps, none of which changes a bit of the results:
 
-1. `scheduled`: calls whose results nobody needs are left out.  Elementwise calls that follow each other on large
-   arrays of one shape, an optimizer's rule for example, become a `Block`: they go over the arrays together, some rows
-   at a time, so that what one computes is still in the cache when the next one wants it.
-2. `Places`: each array gets its place in memory once.  A place is used again when nobody needs what is in it any
-   more, elementwise calls write over their own argument where they can, and the new value of a Variable is computed
-   where the old one lay.
+1. `needed`: calls whose results nobody needs are left out.
+2. `Places` (`memory.py`): each array gets its place in memory once.  A place is used again when nobody needs what is in
+   it any more, elementwise calls write over their own argument where they can, and the new value of a Variable is
+   computed where the old one lay.
 3. `Program.bind`: each call is bound to its arrays, `functools.partial(np.multiply, g, mask, g)`.  To run a step is to
    call these one after the other.
 
@@ -23,16 +21,15 @@ import contextlib
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from netchu.engines.contract import Boxed
-from netchu.engines.numpy.memory import HELD_BY_BOX, Home, Memory, Places
+from netchu.engines.contract import Box
+from netchu.engines.numpy.memory import BOXED, Home, Memory, Places
 from netchu.engines.numpy.recording import Call, Value, replaced
-from netchu.engines.numpy.schedule import Block, needed, scheduled
 from netchu.errors import EngineError
 
 REDUCTIONS = {np.sum: np.add, np.prod: np.multiply, np.max: np.maximum, np.min: np.minimum, np.any: np.logical_or,
@@ -51,7 +48,7 @@ class Renewal:
         new: its Value after it; an array or a number if it is a constant from then on.
     """
 
-    box: Boxed
+    box: Box
     home: Home
     old: Value
     new: Any
@@ -73,7 +70,7 @@ class Program:
         self.results = results
         renewed = [(v.old, v.new) for v in variables if isinstance(v.new, Value) and v.new is not v.old]
         wanted = [value for value in (*(new for _, new in renewed), *results) if isinstance(value, Value)]
-        self.steps = scheduled(needed(calls, wanted))
+        self.steps = [call for call in needed(calls, wanted) if not call.is_view]
         self.places = Places(self.steps, renewed, wanted)
         self.variables = [v for v in variables if v.new is not v.old or id(v.old) in self.places.last]
         self.boxes = [(variable.box, variable.home) for variable in self.variables]
@@ -87,15 +84,7 @@ class Program:
         self.homes = [home.inside for _, home in self.boxes]
         self.arrays = {id(v.old): v.home.inside for v in self.variables}
         self.arrays |= {id(value): array for value, array in self.inputs}
-        self.calls: list[Callable[[], Any]] = []
-        for step in self.steps:
-            if isinstance(step, Call):
-                self.calls.append(bound(step, self._array))
-                continue
-            for start in range(0, step.shape[0], step.rows):
-                stop = min(start + step.rows, step.shape[0])
-                rows = functools.partial(self._rows, step, start, stop)
-                self.calls += [bound(call, rows) for call in step.calls]
+        self.calls: list[Callable[[], Any]] = [bound(call, self._array) for call in self.steps]
         elsewhere = [
             (np.asarray(self._array(v.new)), v.home.inside)
             for v in self.variables
@@ -108,8 +97,9 @@ class Program:
 
     def run(self, arrays: Sequence[np.ndarray]) -> tuple[Any, ...]:
         """One step: the results, as arrays that are the caller's own."""
+        by_home_and_box = sys.getrefcount(BOXED.array)
         for box, home in self.boxes:
-            if box.array is not home.array or sys.getrefcount(home.array) != HELD_BY_BOX:
+            if box.kept is not home.array or sys.getrefcount(home.array) != by_home_and_box:
                 home.settle(box)
         if self.moves != Home.moves:
             self.moves = Home.moves
@@ -141,8 +131,10 @@ class Program:
             array = shown[value.call.results.index(value)] if isinstance(shown, tuple) else shown
             if array.size and not np.may_share_memory(array, self._array(value.viewed)):
                 raise EngineError(
-                    f"{value.call.function.__name__} gave a view when the step was recorded: expected one again, got a "
-                    f"copy of shape={array.shape}. Write compile(run_eagerly=True), and please tell us of it."
+                    value.call.function.__name__,
+                    expected="a view, as when the step was recorded",
+                    got=f"a copy of shape={array.shape}",
+                    do="Write compile(run_eagerly=True), and please tell us of it.",
                 )
         elif id(value) in self.places.over:
             array = self.arrays[id(self.places.over[id(value)])].view(value.dtype)
@@ -151,14 +143,16 @@ class Program:
         self.arrays[id(value)] = array
         return array
 
-    def _rows(self, block: Block, start: int, stop: int, value: Any) -> Any:
-        """The block's rows of a Value, as far as it has them."""
-        if isinstance(value, Value) and id(value.root) in self.places.scratch:
-            place = self.memory[self.places.scratch[id(value.root)]]
-            return place.array((stop - start, *block.shape[1:]), value.dtype)
-        array = self._array(value)
-        has_rows = isinstance(array, np.ndarray) and array.ndim == len(block.shape) and len(array) == block.shape[0]
-        return array[start:stop] if has_rows else array
+
+def needed(calls: Iterable[Call], results: Iterable[Value]) -> list[Call]:
+    """The calls that the results rest on, in their order."""
+    wanted = set(map(id, results))
+    kept = []
+    for call in reversed(list(calls)):
+        if any(id(result) in wanted for result in call.results):
+            kept.append(call)
+            wanted |= set(map(id, call.values))
+    return kept[::-1]
 
 
 def bound(call: Call, array_of: Callable[[Any], Any]) -> Callable[[], Any]:

@@ -19,14 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from netchu.engines.tracing import no_value_yet
 from netchu.errors import EngineError
-
-NOT_THERE = (
-    "A value was asked for while the step is recorded: expected only array operations, got a request for the numbers "
-    "of an array of shape={shape} (float(t), t.numpy() or `if t`). Use netchu.ops.where instead of `if`, or "
-    "compile(run_eagerly=True) to run line by line."
-)
-
 
 FORM_ONLY = (np.ones_like, np.zeros_like)
 """Functions whose result depends on the form of their argument alone: a constant of the step."""
@@ -84,6 +78,17 @@ class Call:
     arguments: tuple[Any, ...]
     settings: dict[str, Any]
     results: tuple[Value, ...] = ()
+
+    @property
+    def is_elementwise(self) -> bool:
+        """Whether each element of the result depends on one element of each argument."""
+        ufunc = isinstance(self.function, np.ufunc) and self.function.signature is None
+        return ufunc or self.function in (np.astype, np.clip)
+
+    @property
+    def is_view(self) -> bool:
+        """Whether it computes nothing, but shows memory in another form."""
+        return all(result.viewed is not None for result in self.results)
 
     @property
     def values(self) -> list[Value]:
@@ -146,7 +151,11 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **settings: Any) -> Any:
         if "out" in settings:
-            raise EngineError(f"{ufunc.__name__}(out=...) in a recorded step: expected operations that return results.")
+            raise EngineError(
+                f"{ufunc.__name__} in a recorded step",
+                expected="operations that return their results",
+                got=f"{ufunc.__name__}(out=...)",
+            )
         return self.recording.call(ufunc if method == "__call__" else getattr(ufunc, method), inputs, settings)
 
     def __array_function__(self, function: Callable[..., Any], types: Any, arguments: Any, settings: Any) -> Any:
@@ -188,10 +197,10 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
         return self.value.shape[0]
 
     def __bool__(self) -> bool:
-        raise EngineError(NOT_THERE.format(shape=self.shape))
+        raise no_value_yet("NumPy", self.shape)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        raise EngineError(NOT_THERE.format(shape=self.shape))
+        raise no_value_yet("NumPy", self.shape)
 
     __float__ = __int__ = __index__ = __bool__
 

@@ -36,11 +36,10 @@ __all__ = [
     "serialize",
 ]
 
-classes = (
-    CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay, OneCycle, PiecewiseConstantDecay,
-    PolynomialDecay,
-)  # fmt: skip
-_registry: Registry[LearningRateSchedule] = Registry("schedule", {c.__name__: c for c in classes})
+_registry: Registry[LearningRateSchedule] = Registry.of(
+    "schedule", globals(), __all__, base=LearningRateSchedule, spelled=str
+)
+classes = _registry.entries
 
 
 def serialize(learning_rate_schedule: LearningRateSchedule) -> dict[str, Any]:

@@ -50,12 +50,17 @@ class CosineDecay(LearningRateSchedule):
     ) -> None:
         check_numbers("CosineDecay", -math.inf, initial_learning_rate=initial_learning_rate)
         check_numbers("CosineDecay", above=True, decay_steps=decay_steps)
-        self.initial_learning_rate, self.decay_steps, self.alpha = initial_learning_rate, decay_steps, alpha
-        self.name, self.warmup_target, self.warmup_steps = name, warmup_target, warmup_steps
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = decay_steps
+        self.alpha = alpha
+        self.name = name
+        self.warmup_target = warmup_target
+        self.warmup_steps = warmup_steps
 
     def __call__(self, step: Any) -> Tensor:
         """See `LearningRateSchedule`."""
-        step, first = ops.cast(step, "float32"), self.initial_learning_rate
+        step = ops.cast(step, "float32")
+        first = self.initial_learning_rate
         peak, warmup = (first, 0) if self.warmup_target is None else (self.warmup_target, self.warmup_steps)
         p = ops.clip((step - warmup) / self.decay_steps, 0, 1)
         falling = peak * ((1 - self.alpha) * cosine_fall(p) + self.alpha)
@@ -97,12 +102,18 @@ class CosineDecayRestarts(LearningRateSchedule):
         check_numbers("CosineDecayRestarts", -math.inf, initial_learning_rate=initial_learning_rate)
         check_numbers("CosineDecayRestarts", above=True, first_decay_steps=first_decay_steps)
         check_numbers("CosineDecayRestarts", 1, t_mul=t_mul)
-        self.initial_learning_rate, self.first_decay_steps = initial_learning_rate, first_decay_steps
-        self.t_mul, self.m_mul, self.alpha, self.name = t_mul, m_mul, alpha, name
+        self.initial_learning_rate = initial_learning_rate
+        self.first_decay_steps = first_decay_steps
+        self.t_mul = t_mul
+        self.m_mul = m_mul
+        self.alpha = alpha
+        self.name = name
 
     def __call__(self, step: Any) -> Tensor:
         """See `LearningRateSchedule`."""
-        step, n, t = ops.cast(step, "float32"), self.first_decay_steps, self.t_mul
+        step = ops.cast(step, "float32")
+        n = self.first_decay_steps
+        t = self.t_mul
 
         def start(i: Tensor) -> Tensor:
             """The first step of period i: n + n * t + ... with i terms."""
@@ -153,16 +164,20 @@ class OneCycle(LearningRateSchedule):
         check_numbers("OneCycle", above=True, maximum_learning_rate=maximum_learning_rate, total_steps=total_steps)
         check_numbers("OneCycle", above=True, initial_divisor=initial_divisor, final_divisor=final_divisor)
         check_numbers("OneCycle", 0, 1, above=True, below=True, warmup_share=warmup_share)
-        self.maximum_learning_rate, self.total_steps, self.warmup_share = (
-            maximum_learning_rate, total_steps, warmup_share,
-        )  # fmt: skip
-        self.initial_divisor, self.final_divisor, self.name = initial_divisor, final_divisor, name
+        self.maximum_learning_rate = maximum_learning_rate
+        self.total_steps = total_steps
+        self.warmup_share = warmup_share
+        self.initial_divisor = initial_divisor
+        self.final_divisor = final_divisor
+        self.name = name
 
     def __call__(self, step: Any) -> Tensor:
         """See `LearningRateSchedule`."""
-        step, highest = ops.cast(step, "float32"), self.maximum_learning_rate
+        step = ops.cast(step, "float32")
+        highest = self.maximum_learning_rate
         first, last = highest / self.initial_divisor, highest / self.final_divisor
         top = self.warmup_share * self.total_steps
-        up, down = step / top, ops.clip((step - top) / (self.total_steps - top), 0, 1)
+        up = step / top
+        down = ops.clip((step - top) / (self.total_steps - top), 0, 1)
         rising = highest + (first - highest) * cosine_fall(up)
         return ops.where(step < top, rising, last + (highest - last) * cosine_fall(down))

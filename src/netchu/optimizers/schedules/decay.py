@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from netchu import ops
-from netchu.arguments import check_numbers
+from netchu.arguments import check_numbers, is_number
 from netchu.errors import UsageError
 from netchu.optimizers.schedules.base import LearningRateSchedule, whole
 from netchu.tensor import Tensor
@@ -39,8 +39,11 @@ class ExponentialDecay(LearningRateSchedule):
     ) -> None:
         check_numbers("ExponentialDecay", -math.inf, initial_learning_rate=initial_learning_rate)
         check_numbers("ExponentialDecay", above=True, decay_steps=decay_steps)
-        self.initial_learning_rate, self.decay_steps, self.decay_rate = initial_learning_rate, decay_steps, decay_rate
-        self.staircase, self.name = staircase, name
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = decay_steps
+        self.decay_rate = decay_rate
+        self.staircase = staircase
+        self.name = name
 
     def __call__(self, step: Any) -> Tensor:
         """See `LearningRateSchedule`."""
@@ -50,7 +53,7 @@ class ExponentialDecay(LearningRateSchedule):
 
 
 class InverseTimeDecay(LearningRateSchedule):
-    """Falls like one over time.
+    """Falls as one over the time does.
 
         rate = initial_learning_rate / (1 + decay_rate * step / decay_steps)    staircase: the whole number below
 
@@ -75,8 +78,11 @@ class InverseTimeDecay(LearningRateSchedule):
     ) -> None:
         check_numbers("InverseTimeDecay", -math.inf, initial_learning_rate=initial_learning_rate)
         check_numbers("InverseTimeDecay", above=True, decay_steps=decay_steps)
-        self.initial_learning_rate, self.decay_steps, self.decay_rate = initial_learning_rate, decay_steps, decay_rate
-        self.staircase, self.name = staircase, name
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = decay_steps
+        self.decay_rate = decay_rate
+        self.staircase = staircase
+        self.name = name
 
     def __call__(self, step: Any) -> Tensor:
         """See `LearningRateSchedule`."""
@@ -108,9 +114,11 @@ class PiecewiseConstantDecay(LearningRateSchedule):
                 expected=f"ascending boundaries, and one value more than boundaries, {MOST_VALUES} at most",
                 got=f"boundaries={boundaries!r:.60}, values={values!r:.60}",
             )
-        if not all(isinstance(n, (int, float)) and math.isfinite(n) for n in (*boundaries, *values)):
+        if not all(map(is_number, (*boundaries, *values))):
             raise UsageError("PiecewiseConstantDecay", expected="finite numbers", got=f"{boundaries=}, {values=}")
-        self.boundaries, self.values, self.name = list(boundaries), list(values), name
+        self.boundaries = list(boundaries)
+        self.values = list(values)
+        self.name = name
 
     def __call__(self, step: Any) -> Tensor:
         """See `LearningRateSchedule`."""
@@ -150,8 +158,12 @@ class PolynomialDecay(LearningRateSchedule):
     ) -> None:
         check_numbers("PolynomialDecay", -math.inf, initial_learning_rate=initial_learning_rate)
         check_numbers("PolynomialDecay", above=True, decay_steps=decay_steps)
-        self.initial_learning_rate, self.decay_steps = initial_learning_rate, decay_steps
-        self.end_learning_rate, self.power, self.cycle, self.name = end_learning_rate, power, cycle, name
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = decay_steps
+        self.end_learning_rate = end_learning_rate
+        self.power = power
+        self.cycle = cycle
+        self.name = name
 
     def __call__(self, step: Any) -> Tensor:
         """See `LearningRateSchedule`."""
