@@ -343,7 +343,7 @@ def test_units_are_a_positive_integer_in_keras_words(units: Any) -> None:
         UsageError, match="Received an invalid value for `units`, expected a positive integer"
     ) as caught:
         Dense(units)
-    assert f"Received: units={units!r}" in str(caught.value)
+    assert f"Got: units={units!r}." in str(caught.value)
 
 
 def test_dtype_that_is_none_lists_the_right_ones() -> None:

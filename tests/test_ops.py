@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from helpers import ENGINE_RTOL, SOURCE, StrictEngine, assert_close, host
-from netchu import engines, ops, random, tape
+from netchu import engines, ops, random, tensor
 from netchu.engines.contract import DTYPES, FUNCTIONS
 from netchu.errors import EngineError, ShapeError, UsageError
 from netchu.layers import Dense, Dropout, Flatten, Input, Rescaling, Reshape
@@ -169,7 +169,7 @@ def test_top_k_puts_equals_in_order_of_their_index(engine: str) -> None:
 
 
 def test_top_k_refuses_more_than_there_are() -> None:
-    with pytest.raises(UsageError, match="k from 1 to 4"):
+    with pytest.raises(UsageError, match="k as a whole number from 1 to 4"):
         ops.top_k(np.ones((2, 4)), 5)
 
 
@@ -205,17 +205,17 @@ def test_inputs_may_be_named() -> None:
 def strict_engine() -> Iterator[None]:
     """`array-api-strict` as the current engine.
 
-    The tape keeps the names of element types in a table by type; strict types complain when they meet NumPy's there,
+    Tensors keep the names of element types in a table by type; strict types complain when they meet NumPy's there,
     so the table starts and ends empty.
     """
     pytest.importorskip("array_api_strict", reason="needs array-api-strict: pip install -e '.[dev]'")
-    tape._name_of.cache_clear()
+    tensor._name_of.cache_clear()
     engines.register(StrictEngine())
     engines.set_engine("strict")
     try:
         yield
     finally:
-        tape._name_of.cache_clear()
+        tensor._name_of.cache_clear()
         engines.set_engine("numpy")
         del engines._loaded["strict"]
 

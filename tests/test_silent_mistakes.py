@@ -303,7 +303,8 @@ def test_what_no_step_depends_on_traces_nothing_anew() -> None:
     other.layers[0].activation = activations.get("tanh")
     other.optimizer.beta = 0.5
     model.stop_training = True
-    model.note = "a new attribute of the model"
+    for note in ("an attribute of the model", "the same, set anew"):
+        model.note = note
     model.layers[0].trainable = True  # as it was
     model.train_on_batch(x, y)
     assert model._traced.functions == steps

@@ -22,12 +22,16 @@ from netchu.callbacks.base import Logs
 from netchu.errors import UsageError
 from netchu.layers.base import BatchShape, Layer, unused_name
 from netchu.metrics import Metric
+from netchu.registry import is_netchus
 from netchu.tape import GradientTape
 from netchu.tensor import Tensor, Variable
 from netchu.training.arrays import Batch, unpack_x_y_sample_weight
 from netchu.training.batches import Chunk
 from netchu.training.measures import Measures
 from netchu.training.traced import TracedSteps, is_netchus_own
+
+READ_BY_STEPS = {"loss", "optimizer", "run_eagerly", "jit_compile", "activity_regularizer", "dtype"}
+"""Attributes of a model that its traced steps depend on."""
 
 
 class Learner(Layer):
@@ -51,6 +55,12 @@ class Learner(Layer):
         self.stop_training = False
         self._measures: Measures | None = None
         self._traced = TracedSteps()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if is_netchus(type(self)) and not hasattr(type(self), name) and name not in READ_BY_STEPS:
+            object.__setattr__(self, name, value)  # a callback's note, say: no step of netchu's own reads it
+        else:
+            super().__setattr__(name, value)
 
     @property
     def layers(self) -> list[Layer]:

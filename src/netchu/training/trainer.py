@@ -328,7 +328,7 @@ def _check_counts(
     validation_steps: int | None,
     validation_freq: int | Sequence[int],
 ) -> None:
-    """Raise UsageError for a number of `fit` that is none; a list of epochs to validate after may hold what it likes."""
+    """Raise UsageError for a count that is no whole number; a list of epochs to validate after may hold anything."""
     check_whole("fit", epochs=epochs, initial_epoch=initial_epoch)
     check_whole("fit", 1, or_none=True, steps_per_epoch=steps_per_epoch, validation_steps=validation_steps)
     if isinstance(validation_freq, str) or not isinstance(validation_freq, Collection):
