@@ -213,10 +213,10 @@ BUILDING: dict[str, Mistake] = {
         ("Dense: Received an invalid value for `units`, expected a positive integer.", "Got: units=0.")),
     "no layer": Mistake(
         lambda m: Sequential([3]), UsageError,
-        ("Only instances of `netchu.layers.Layer` can be added", "Received: 3 (of type <class 'int'>)")),
+        ("Only instances of `netchu.layers.Layer` can be added", "Got: 3 (of type <class 'int'>)")),
     "duplicate names": Mistake(
         lambda m: Sequential([Dense(2, name="a"), Dense(2, name="a")]), UsageError,
-        ("unique names. Name 'a' is already", "Pass another `name`")),
+        ("unique names: expected a name", "Got: name='a'", "Pass another `name`")),
 }  # fmt: skip
 
 

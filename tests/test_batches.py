@@ -112,7 +112,7 @@ def test_batch_size_is_a_positive_integer(size: Any) -> None:
 
 @pytest.mark.parametrize("shuffle", ["yes", 1, None])
 def test_shuffle_is_true_false_or_batch(shuffle: Any) -> None:
-    with pytest.raises(UsageError, match='fit: expected shuffle among True'):
+    with pytest.raises(UsageError, match="fit: expected shuffle among True"):
         ArrayBatches([1.0], shuffle=shuffle)
 
 
@@ -120,8 +120,8 @@ def test_lengths_that_differ_in_keras_words() -> None:
     with pytest.raises(DataError) as caught:
         ArrayBatches(np.zeros(5), np.zeros(4))
     assert str(caught.value) == (
-        "Data cardinality is ambiguous. Make sure all arrays contain the same number of samples. "
-        "'x' sizes: 5 'y' sizes: 4"
+        "Data cardinality is ambiguous. Make sure all arrays contain the same number of samples: "
+        "expected arrays of one length. Got: 'x' sizes: 5, 'y' sizes: 4."
     )
 
 

@@ -30,8 +30,14 @@ def _quick_and_found_from_any_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def speed(name: str, epoch: float, start: float) -> Speed:
     """An engine whose two large products are a billion operations an epoch."""
-    told = {"seconds": [2 * epoch, epoch, epoch, epoch], "images": 1000, "products": 10**9, "threads": 2, "version": ""}
-    return Speed(name, told, wall=start + 4 * epoch, peak=1e10)
+    measured = {
+        "seconds": [2 * epoch, epoch, epoch, epoch],
+        "images": 1000,
+        "products": 10**9,
+        "threads": 2,
+        "version": "",
+    }
+    return Speed(name, measured, wall=start + 4 * epoch, peak=1e10)
 
 
 # --- what is measured ------------------------------------------------------------------------------------------------
@@ -40,12 +46,12 @@ def speed(name: str, epoch: float, start: float) -> Speed:
 def test_json(engine: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*QUICKLY, "--engine", engine, "--json"]) == 0
     out, err = capsys.readouterr()
-    told = json.loads(out)
-    assert set(told) == {"schema", "data", "peak_gflops", "engines", "failed", "missing", "fastest"}
-    assert told["data"] == {"name": "own", "source": "file own.npz", "train": 90}
-    assert (told["fastest"], told["failed"]) == (engine, {})
-    assert set(told["engines"]) == {engine}
-    figures = told["engines"][engine]
+    printed = json.loads(out)
+    assert set(printed) == {"schema", "data", "peak_gflops", "engines", "failed", "missing", "fastest"}
+    assert printed["data"] == {"name": "own", "source": "file own.npz", "train": 90}
+    assert (printed["fastest"], printed["failed"]) == (engine, {})
+    assert set(printed["engines"]) == {engine}
+    figures = printed["engines"][engine]
     assert set(figures) == ABOUT_AN_ENGINE
     assert all(figures[name] > 0 for name in ABOUT_AN_ENGINE - {"version", "share_of_peak"})
     assert engine in err  # the progress
@@ -123,7 +129,7 @@ def test_an_engine_that_is_not_installed(monkeypatch: pytest.MonkeyPatch, capsys
     assert "pip install 'netchu[jax]'" in capsys.readouterr().err
 
 
-def test_an_engine_that_fails_is_told_in_its_own_words(
+def test_an_engine_that_fails_is_reported_in_its_own_words(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(bench, "chosen_engines", lambda engine: ["numpy", "broken"])

@@ -160,7 +160,7 @@ def test_when_all_are_damaged_it_says_so(content: bytes, folder: CheckpointFolde
 def test_a_folder_in_the_place_of_a_checkpoint_is_a_damaged_one(folder: CheckpointFolder) -> None:
     save(folder, 1)
     (folder.folder / "checkpoint-000000002.safetensors").mkdir()
-    with pytest.warns(UserWarning, match="got a folder"):
+    with pytest.warns(UserWarning, match="Got: a folder"):
         assert number_of(folder) == 1
 
 
@@ -168,7 +168,7 @@ def test_another_format_is_refused(folder: CheckpointFolder, monkeypatch: pytest
     monkeypatch.setattr(checkpoint, "FORMAT", 2)
     path = save(folder, 1)
     monkeypatch.undo()
-    with pytest.raises(CheckpointError, match=r"expected format 1, got format=2"):
+    with pytest.raises(CheckpointError, match=r"expected format 1. Got: format=2"):
         read(path)
 
 
@@ -245,7 +245,7 @@ print(folder.newest().path.name)
 """
     said = run_python(code)
     assert said.startswith("NetchuError")
-    assert "could not be saved: File too large (EFBIG)" in said
+    assert "File too large (EFBIG)" in said
     assert said.splitlines()[-1] == "checkpoint-000000001.safetensors"
     assert names(folder) == ["checkpoint-000000001.safetensors"]
 
@@ -261,7 +261,7 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
         folder, large = CheckpointFolder(disk, keep=9), {"a": np.zeros(100_000, "float32")}
         folder.save(1, {"number": 1}, large)
         folder.save(2, {"number": 2}, large)
-        with pytest.raises(NetchuError, match="could not be saved: No space left on device"):
+        with pytest.raises(NetchuError, match=r"could not be saved: .*No space left on device"):
             folder.save(3, {"number": 3}, large)
         assert number_of(folder) == 2
         assert len(names(folder)) == 2
@@ -275,7 +275,7 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     folder = CheckpointFolder(tmp_path / "file" / "checkpoints")
-    with pytest.raises(NetchuError, match=r"file/checkpoints: .*cannot be used: Not a directory \(ENOTDIR\)"):
+    with pytest.raises(NetchuError, match=r"file/checkpoints: .*cannot be used: .*Not a directory \(ENOTDIR\)"):
         folder.locked().__enter__()
 
 

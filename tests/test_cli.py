@@ -30,15 +30,15 @@ def test_train_json_is_exactly_one_object(folder: Path, capsys: pytest.CaptureFi
     assert train_quickly("--json") == 0
     out, err = capsys.readouterr()
     assert out.count("\n") == 1
-    told = json.loads(out)
-    assert set(told) == KEYS
-    assert told["schema"] == 1
-    assert told["data"] == {"name": "own", "source": "file own.npz", "train": 90, "test": 30}
-    assert (told["epochs"], told["updates"], told["parameters"]) == (2, 18, 64 * 16 + 16 + 16 * 3 + 3)
-    assert set(told["seconds"]) == {"total", "data", "train"}
-    assert 0 <= told["test_accuracy"] <= 1
-    assert told["engine"] == "numpy"
-    assert Path(told["model"]) == Path(MODEL)
+    printed = json.loads(out)
+    assert set(printed) == KEYS
+    assert printed["schema"] == 1
+    assert printed["data"] == {"name": "own", "source": "file own.npz", "train": 90, "test": 30}
+    assert (printed["epochs"], printed["updates"], printed["parameters"]) == (2, 18, 64 * 16 + 16 + 16 * 3 + 3)
+    assert set(printed["seconds"]) == {"total", "data", "train"}
+    assert 0 <= printed["test_accuracy"] <= 1
+    assert printed["engine"] == "numpy"
+    assert Path(printed["model"]) == Path(MODEL)
     assert "Data: own from file own.npz, 90 images" in err
     assert "Epoch 2/2" in err
 
@@ -59,7 +59,7 @@ def test_quiet_train_prints_results_only(folder: Path, capsys: pytest.CaptureFix
     assert train_quickly("-q") == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert "own from file own.npz" in out  # the source is always told
+    assert "own from file own.npz" in out  # the source is always printed
 
 
 def test_file_says_how_it_was_made(folder: Path) -> None:
@@ -105,16 +105,16 @@ def test_the_main_job_on_mnist(engine: str, run: Run, mnist_folder: Path) -> Non
     done = run(
         "train", "--json", "--engine", engine, env={"NETCHU_DATA_DIR": str(mnist_folder), "OPENBLAS_NUM_THREADS": "2"}
     )
-    told = json.loads(done.stdout)
-    assert (told["updates"], told["engine"], told["data"]["name"]) == (2345, engine, "mnist")
-    assert told["test_accuracy"] >= 0.975
+    printed = json.loads(done.stdout)
+    assert (printed["updates"], printed["engine"], printed["data"]["name"]) == (2345, engine, "mnist")
+    assert printed["test_accuracy"] >= 0.975
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 def test_the_main_job_on_the_sample(seed: int, run: Run) -> None:
-    told = json.loads(run("train", "--data", "sample", "--json", "--seed", str(seed)).stdout)
-    assert told["test_accuracy"] >= 0.95
+    printed = json.loads(run("train", "--data", "sample", "--json", "--seed", str(seed)).stdout)
+    assert printed["test_accuracy"] >= 0.95
 
 
 def test_engine_by_flag(traced_engine: engines.Engine, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,12 +132,12 @@ def test_evaluate(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trained = json.loads(capsys.readouterr().out)
     assert main(["evaluate", MODEL, "--data", "own.npz", "--json"]) == 0
     out, err = capsys.readouterr()
-    told = json.loads(out)
-    assert set(told) == {"schema", "accuracy", "loss", "n", "per_digit", "engine", "data", "model"}
-    assert (told["accuracy"], told["loss"]) == (trained["test_accuracy"], trained["test_loss"])
-    assert told["n"] == 30
-    assert np.mean(list(told["per_digit"].values())) == pytest.approx(told["accuracy"])  # ten of each
-    assert list(told["per_digit"]) == ["0", "1", "2"]
+    printed = json.loads(out)
+    assert set(printed) == {"schema", "accuracy", "loss", "n", "per_digit", "engine", "data", "model"}
+    assert (printed["accuracy"], printed["loss"]) == (trained["test_accuracy"], trained["test_loss"])
+    assert printed["n"] == 30
+    assert np.mean(list(printed["per_digit"].values())) == pytest.approx(printed["accuracy"])  # ten of each
+    assert list(printed["per_digit"]) == ["0", "1", "2"]
     assert "other data" not in err
     assert main(["evaluate", MODEL, "--data", "own.npz"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -192,10 +192,10 @@ def test_predict_one_plain_line_a_picture(pictures: list[str], capsys: pytest.Ca
 def test_predict_json_lines(pictures: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main(["predict", *pictures, "--json"]) == 0
-    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [set(line) for line in told] == [{"image", "label", "probability"}] * 3
-    assert [line["label"] for line in told] == [0, 1, 2]
-    assert all(0.33 < line["probability"] <= 1 for line in told)
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [set(line) for line in printed] == [{"image", "label", "probability"}] * 3
+    assert [line["label"] for line in printed] == [0, 1, 2]
+    assert all(0.33 < line["probability"] <= 1 for line in printed)
 
 
 def test_bad_picture_does_not_stop_the_others(pictures: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,8 +216,8 @@ def test_predict_from_standard_input(
     capsys.readouterr()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(Path("two.png").read_bytes())))
     assert main(["predict", "-", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["image"], told["label"]) == ("-", 2)
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["image"], printed["label"]) == ("-", 2)
     assert main(["predict", "-"]) == 65  # nothing is left in it
     assert "standard input: expected a PNG or JPEG picture" in capsys.readouterr().err
 
@@ -257,11 +257,11 @@ def test_predict_refuses_a_model_for_other_things(folder: Path, capsys: pytest.C
 
 def test_info_of_the_environment(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert set(told) == {"schema", "netchu", "python", "system", "engine", "engines", "threads", "cache", "data"}
-    assert set(told["engines"]) == set(engines.engine_names())
-    assert told["engines"]["numpy"] == np.__version__
-    assert told["threads"] >= 1
+    printed = json.loads(capsys.readouterr().out)
+    assert set(printed) == {"schema", "netchu", "python", "system", "engine", "engines", "threads", "cache", "data"}
+    assert set(printed["engines"]) == set(engines.engine_names())
+    assert printed["engines"]["numpy"] == np.__version__
+    assert printed["threads"] >= 1
     assert main(["info"]) == 0
     assert "engine   numpy" in capsys.readouterr().out
 
@@ -271,6 +271,7 @@ def test_info_of_the_environment(folder: Path, capsys: pytest.CaptureFixture[str
     [
         ({}, "download, or the package sample without a network"),
         ({"NETCHU_OFFLINE": "1"}, "package sample (NETCHU_OFFLINE"),
+        ({"NETCHU_OFFLINE": "off"}, "download, or the package sample without a network"),
         ({"NETCHU_DATA_DIR": "nowhere"}, "NETCHU_DATA_DIR=nowhere, which does not exist"),
     ],
 )
@@ -293,13 +294,13 @@ def test_info_of_a_model(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert train_quickly("-q") == 0
     capsys.readouterr()
     assert main(["info", MODEL, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    printed = json.loads(capsys.readouterr().out)
     about = {"schema", "model", "parameters", "input_shape", "layers", "optimizer", "learning_rate", "loss", "training"}
-    assert set(told) == about
-    assert [layer["output_shape"] for layer in told["layers"]] == [[16], [3]]
-    assert [layer["activation"] for layer in told["layers"]] == ["relu", "softmax"]
-    assert sum(layer["parameters"] for layer in told["layers"]) == told["parameters"]
-    assert told["training"]["data"]["name"] == "own"
+    assert set(printed) == about
+    assert [layer["output_shape"] for layer in printed["layers"]] == [[16], [3]]
+    assert [layer["activation"] for layer in printed["layers"]] == ["relu", "softmax"]
+    assert sum(layer["parameters"] for layer in printed["layers"]) == printed["parameters"]
+    assert printed["training"]["data"]["name"] == "own"
     assert main(["info", MODEL]) == 0
     out = capsys.readouterr().out
     assert "1,040" in out

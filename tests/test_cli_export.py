@@ -48,17 +48,17 @@ def test_the_packaged_sample_verifies_unless_data_is_named(folder: Path, capsys:
     )
     capsys.readouterr()
     assert main(["export", "digits.safetensors", "digits.onnx", "--verify", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["verified"]["n"] >= 1000
-    assert told["verified"]["max_difference"] <= 1e-5
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["verified"]["n"] >= 1000
+    assert printed["verified"]["max_difference"] <= 1e-5
 
 
 @pytest.mark.usefixtures("_onnx")
 def test_without_verify_nothing_is_compared(folder: Path, capsys: Output) -> None:
     assert main(["export", MODEL, "own.onnx", "--json"]) == 0
     size = (folder / "own.onnx").stat().st_size
-    told = {"schema": 1, "model": MODEL, "out": "own.onnx", "bytes": size, "verified": None}
-    assert json.loads(capsys.readouterr().out) == told
+    printed = {"schema": 1, "model": MODEL, "out": "own.onnx", "bytes": size, "verified": None}
+    assert json.loads(capsys.readouterr().out) == printed
 
 
 def test_safetensors_computes_the_same_bits(folder: Path, capsys: Output) -> None:
@@ -89,9 +89,9 @@ def test_a_file_that_computes_something_else_fails(
 
     monkeypatch.setattr(Sequential, "save", wrong)
     assert main(["export", MODEL, "wrong.safetensors", "--verify", "--data", "own.npz"]) == 1
-    told = capsys.readouterr().out.splitlines()[-1]
-    assert told.startswith("NOT the same: 30 digits")
-    assert told.endswith(f"classes {agree}.")
+    printed = capsys.readouterr().out.splitlines()[-1]
+    assert printed.startswith("NOT the same: 30 digits")
+    assert printed.endswith(f"classes {agree}.")
 
 
 MISTAKES = {
@@ -113,14 +113,14 @@ def test_mistakes_end_in_a_sentence_and_write_nothing(arguments: str, folder: Pa
     before = sorted(folder.iterdir())
     code, sentence = MISTAKES[arguments]
     assert main(["export", *arguments.split()]) == code
-    told = capsys.readouterr().err
-    assert sentence in told
-    assert no_traceback(told)
+    printed = capsys.readouterr().err
+    assert sentence in printed
+    assert no_traceback(printed)
     assert sorted(folder.iterdir()) == before
 
 
 @pytest.mark.parametrize(("library", "more"), [("onnx", []), ("onnxruntime", ["--verify"])])
-def test_a_missing_extra_is_told_before_the_work(
+def test_a_missing_extra_is_named_before_the_work(
     library: str, more: list[str], folder: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if library == "onnxruntime":
@@ -131,7 +131,7 @@ def test_a_missing_extra_is_told_before_the_work(
     assert not (folder / "own.onnx").exists()
 
 
-def test_a_full_disk_is_told_and_leaves_the_old_file(
+def test_a_full_disk_is_named_and_leaves_the_old_file(
     folder: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -140,9 +140,9 @@ def test_a_full_disk_is_told_and_leaves_the_old_file(
     (folder / "own.safetensors").write_bytes(b"old")
     monkeypatch.setattr(Sequential, "save", full)
     assert main(["export", MODEL, "own.safetensors"]) == 1
-    told = capsys.readouterr().err
-    assert told == (
-        "netchu: own.safetensors: could not be written: No space left on device. "
-        "An older file of that name is untouched.\n"
+    printed = capsys.readouterr().err
+    assert printed == (
+        "netchu: own.safetensors: the model could not be written, expected a disk that takes it. "
+        "Got: No space left on device. An older file of that name is untouched.\n"
     )
     assert (folder / "own.safetensors").read_bytes() == b"old"

@@ -1,4 +1,4 @@
-"""`netchu train --run` and `--resume`: a training that is told to end, or killed, goes on and gives the same file.
+"""`netchu train --run` and `--resume`: a training that is asked to end, or killed, goes on and gives the same file.
 
 The processes are real, and so are the signals.
 """
@@ -54,14 +54,14 @@ sys.exit(main())
 PLACES = {
     "in a step": ("netchu.callbacks", "RunLog", "on_train_batch_begin", 30),
     "after the last step of an epoch": ("netchu.callbacks", "RunLog", "on_train_batch_end", 27),
-    "between the last step and the end of an epoch": ("netchu.training.checks", "", "all_finite", 3),
+    "between the last step and the end of an epoch": ("netchu.training.recovery", "", "all_finite", 3),
     "at the end of an epoch": ("netchu.callbacks", "RunLog", "on_epoch_end", 3),
     "at the end of the last epoch": ("netchu.callbacks", "RunLog", "on_epoch_end", 12),
     "in a save": ("netchu.system.disk", "", "_sync_folder", 9),
     "at the beginning": ("netchu.training.trainer", "", "fingerprint", 1),
     "while data is loaded": ("netchu.datasets", "", "load", 1),
     "at the end": ("netchu.callbacks", "RunLog", "on_train_end", 1),
-    "in the test": ("netchu.cli.tools", "", "measure", 1),
+    "in the test": ("netchu.digits.training", "", "measure", 1),
 }
 
 
@@ -224,11 +224,11 @@ def test_resumed_from_another_folder(run: Run, folder: Path, undisturbed: str) -
 
 def test_a_finished_run_reports_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train_quickly("--run", "run", "--json", "-q") == 0
-    first, told = hash_of(folder), json.loads(capsys.readouterr().out)
+    first, printed = hash_of(folder), json.loads(capsys.readouterr().out)
     assert main(["train", "--resume", "run", "--json"]) == 0
     out, err = capsys.readouterr()
     again = json.loads(out)
-    assert {**again, "seconds": 0, "model": 0, "data": 0} == {**told, "seconds": 0, "model": 0, "data": 0}
+    assert {**again, "seconds": 0, "model": 0, "data": 0} == {**printed, "seconds": 0, "model": 0, "data": 0}
     assert "Epoch" not in err
     assert hash_of(folder) == first
     assert len(list((folder / "run" / "checkpoints").glob("*.safetensors"))) == 1

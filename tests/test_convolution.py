@@ -288,7 +288,7 @@ def test_a_net_with_too_many_poolings_fails_when_it_is_built() -> None:
 def test_other_channels_than_the_layer_was_built_for() -> None:
     layer = Conv2D(2, 3, name="first")
     layer(normal(1, 5, 5, 3))
-    with pytest.raises(ShapeError, match=r"layer 'first'.*expected axis -1 .* value 3, .*\(None, 5, 5, 1\)"):
+    with pytest.raises(ShapeError, match=r"layer 'first'.*expected axis -1 .* value 3\. .*\(None, 5, 5, 1\)"):
         layer(normal(1, 5, 5, 1))
 
 

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from netchu.datasets import cache, download, mnist
 from netchu.datasets.idx import encode_idx
 from netchu.datasets.mirrors import MNIST, DownloadFailedError, Limits, RemoteDataset, RemoteFile
-from netchu.errors import DataNotFoundError
+from netchu.errors import DataNotFoundError, UsageError
 from netchu.system.disk import temporary_name
 
 FAST = Limits(first_byte=2.0, stall=0.4, total=6.0, slow_window=0.3, slow_rate=10_000.0, tries=2, pause=0.01)
@@ -542,7 +542,7 @@ def test_no_stand_in_for_the_real_mnist(server: FaultServer) -> None:
         find(server.remote("404"), "mnist")
 
 
-@pytest.mark.parametrize("value", ["1", "true", "yes"])
+@pytest.mark.parametrize("value", ["1", "true", "yes", "on", "YES"])
 def test_offline_makes_no_network_call(server: FaultServer, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("NETCHU_OFFLINE", value)
     monkeypatch.setattr(socket, "socket", refuse)
@@ -556,10 +556,17 @@ def test_offline_makes_no_network_call(server: FaultServer, monkeypatch: pytest.
     assert server.requests == []
 
 
-@pytest.mark.parametrize("value", ["", "0", "false"])
+@pytest.mark.parametrize("value", ["", "0", "false", "no", "off", "Off"])
 def test_offline_can_be_said_to_be_off(server: FaultServer, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("NETCHU_OFFLINE", value)
     assert find(server.remote("ok")).source.startswith("download")
+
+
+def test_offline_that_is_neither_on_nor_off_is_an_error(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NETCHU_OFFLINE", "perhaps")
+    with pytest.raises(UsageError, match=r"NETCHU_OFFLINE: expected 1 or 0 .*Got: NETCHU_OFFLINE='perhaps'"):
+        find(server.remote("ok"))
+    assert server.requests == []
 
 
 def test_progress_is_logged_not_printed(

@@ -40,8 +40,17 @@ NEIGHBOURS_ALLOWED = {("metrics", "losses")}
 """But for one: a metric may be the mean of a loss."""
 
 INSIDE: dict[str, list[str]] = {
+    "digits": [
+        "form", "pictures", "__init__", "distortion", "recipes", "run_folder", "job", "data", "reader", "measuring",
+        "training",
+    ],
     "engines": ["contract", "tracing", "numpy", "jax_cache", "jax", "tensorflow", "__init__"],
     "engines/numpy": ["functions", "recording", "memory", "program", "engine", "__init__"],
+    "formats": ["document", "safetensors", "checkpoint", "read_hdf5", "write_hdf5", "zip_archive", "__init__"],
+    "interop": [
+        "keras_config", "keras", "onnx_graph", "onnx_activations", "onnx_layers", "onnx", "__init__",
+    ],
+    "models": ["summary", "saving", "sequential", "loading", "__init__"],
     "system": ["environment", "disk", "signals", "__init__"],
     "training": [
         "arrays", "batches", "measures", "traced", "step", "checks", "data", "recovery", "loop", "resuming", "trainer",
@@ -54,6 +63,9 @@ MOST_FLOORS = 13
 MOST_FILES_AT_THE_TOP = 22
 MOST_LINES = 400
 MOST_CODE_LINES = 40
+
+MODULE = r"netchu(\.\w+)+"
+"""How a module is called in a text."""
 
 OWN_FLOOR = {"__init__": None}
 """`netchu/__init__.py` is the door to all rooms; it imports lazily, which `test_imports.py` measures."""
@@ -102,9 +114,8 @@ def imports(tree: ast.AST, *, module_level_only: bool = False, typing_too: bool 
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"line {node.lineno}: imports are written in full here, from netchu.x import y"
             yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
-        elif isinstance(node, ast.Constant) and id(node) not in said:
-            if re.fullmatch(r"netchu(\.\w+)+", str(node.value)):
-                yield node.lineno, str(node.value)
+        elif isinstance(node, ast.Constant) and id(node) not in said and re.fullmatch(MODULE, str(node.value)):
+            yield node.lineno, str(node.value)
 
 
 def _inside(tree: ast.AST, chosen: Callable[[ast.AST], bool]) -> set[int]:

@@ -100,26 +100,26 @@ def test_path_that_is_no_plain_file_of_bounded_size_is_refused(name: str, readin
 
 
 MESSAGES = {
-    "empty": "expected a netchu model, got a file of 0 bytes",
+    "empty": "expected a netchu model. Got: a file of 0 bytes",
     "truncated data": "expected tensors that cover the 31 bytes of data exactly",
     "trailing archive": "expected tensors that cover",
     "67 MB of empty tensors": "expected a header of at most 1048576 bytes",
-    "150,000 brackets": "expected a JSON header, got",
+    "150,000 brackets": "expected a JSON header. Got: ",
     "NaN literal": "NaN is no JSON",
     "duplicate tensor": "a key occurs twice",
-    "format 2": "expected format 1, got format=2: a newer netchu may read it",
-    "metadata of another program": "got a safetensors file without netchu's header",
+    "format 2": "expected format 1. Got: format=2: a newer netchu may read it",
+    "metadata of another program": "Got: a safetensors file without netchu's header",
     "dtype 'F4'": "expected a dtype among",
     "swapped shapes": "expected tensors that fit the architecture",
-    "10^12 parameters": "'dense/kernel': expected TensorSpec(dtype='float32', shape=(1000000, 1000000))",
+    "10^12 parameters": "where the model has TensorSpec(dtype='float32', shape=(1000000, 1000000))",
     "layer 'builtins.eval'": "Could not interpret layer identifier: 'builtins.eval'. Known: Activation, Activ",
     "units 0": "Received an invalid value for `units`, expected a positive integer",
     "optimizer unknown": "expected compile settings with known names",
-    "NaN weight": "expected finite weights, got NaN or infinity in 'dense/bias'",
+    "NaN weight": "expected finite weights. Got: NaN or infinity in 'dense/bias'",
     "pickle": "expected a header of at most",
-    "folder": "expected a file, got a folder or a device",
-    "fifo": "expected a file, got a folder or a device",
-    "zero": "expected a file, got a folder or a device",
+    "folder": "expected a file. Got: a folder or a device",
+    "fifo": "expected a file. Got: a folder or a device",
+    "zero": "expected a file. Got: a folder or a device",
     "20,000 layers in a model": "expected at most 2000 layers. Got: 2000",
     "20,000 layers in a model as pairs": "expected its configuration as an object",
     "20,000 layers as keys": "expected layers as a list",
@@ -130,7 +130,7 @@ MESSAGES = {
     "compile, weighted_metrics 2 ['accuracy', 'accuracy', 'accu": "at most 100 weighted_metrics",
     "spaces before the header": "a header that begins with '{'",
     "half a surrogate pair": "surrogates not",
-    "sparse5": "expected at most 1073741824 bytes, got 5368709120",
+    "sparse5": "expected at most 1073741824 bytes. Got: 5368709120",
 }
 
 
@@ -156,7 +156,8 @@ def test_denormal_weights_are_weights(tmp_path: Path) -> None:
 
 
 def test_missing_file_is_no_such_file(tmp_path: Path) -> None:
-    with pytest.raises(DataNotFoundError, match=r"absent\.safetensors: no such model file\. `netchu train` makes one"):
+    message = r"absent\.safetensors: .* Got: no such model file\. `netchu train` makes one"
+    with pytest.raises(DataNotFoundError, match=message):
         load_model(tmp_path / "absent.safetensors")
     assert issubclass(DataNotFoundError, FileNotFoundError)
 

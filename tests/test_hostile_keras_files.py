@@ -59,7 +59,7 @@ def good_parts() -> dict[str, bytes]:
     with pytest.MonkeyPatch.context() as patch:
         written: dict[str, bytes] = {}
         patch.setattr(keras_files, "write_atomically", lambda path, data: written.update({"data": data}))
-        keras_files.save_model(good_model(), "good.keras")
+        good_model().save("good.keras")
     return {name: member.read() for name, member in open_archive(written["data"], keras_files.MEMBERS).items()}
 
 

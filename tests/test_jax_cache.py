@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from netchu.engines import jax_cache
-from netchu.engines.jax_cache import SWITCH, cut_back, processor, program_folder
+from netchu.engines.jax_cache import SWITCH, cut_back, executables_folder, processor
 from small_nets import python_environment
 
 PROGRAM = """
@@ -82,9 +82,9 @@ def test_the_users_own_choice_stands(cache: Path, tmp_path: Path) -> None:
 
 
 def test_another_processor_has_another_folder(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = program_folder("jax-1")
+    here = executables_folder("jax-1")
     monkeypatch.setattr(jax_cache, "processor", lambda: processor() + " amx")
-    assert program_folder("jax-1") not in (here, None)
+    assert executables_folder("jax-1") not in (here, None)
 
 
 def test_the_oldest_files_go_when_there_are_too_many(tmp_path: Path) -> None:

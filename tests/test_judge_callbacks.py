@@ -68,6 +68,11 @@ class Model:
     save_weights = save
 
 
+def first_sentence(error: str) -> str:
+    """What an error says in Keras's words; behind it netchu says what it expected and got, in a form of its own."""
+    return re.split(r": expected |\. (?=[A-Z])| \(Keras ", error.replace("netchu isn't", "Keras isn't"))[0]
+
+
 def driven(library: Any, name: str, settings: dict[str, Any], epochs: list[dict[str, Any]], batches: int = 0) -> Any:
     """All that can be seen of a callback of that name that is taken through these epochs."""
     model, rates, seen, callback = Model(), [], [], None
@@ -92,8 +97,7 @@ def driven(library: Any, name: str, settings: dict[str, Any], epochs: list[dict[
                     break
             callback.on_train_end({})
         except (ValueError, RuntimeError, ArithmeticError) as error:
-            text = str(error).replace("netchu isn't", "Keras isn't")
-            printed.write(re.sub(r" Known: [\w, ]+\.$", "", text))  # netchu lists the figures that there are
+            printed.write(first_sentence(str(error)))
     noted = {key: getattr(callback, key, None) for key in ("best", "best_epoch", "wait", "stopped_epoch")}
     said = [str(w.message) for w in caught if issubclass(w.category, UserWarning)]
     end = [float(w[0]) for w in model.weights]

@@ -416,7 +416,7 @@ def test_rates_are_kerass(keras: Any, name: str, arguments: dict[str, Any]) -> N
     assert np.unique(expected).size > 1
     for engine in ("numpy", "jax"):
         here = engines.set_engine(engine)
-        rate = here.compile(lambda step: own(Tensor(step)).array, {})
+        rate = here.trace(lambda step: own(Tensor(step)).array, {})
         actual = np.array([float(rate(here.asarray(step))) for step in steps], dtype="float32")
         assert_close(actual, expected, rtol=SCHEDULE_RTOL, what=engine)
 

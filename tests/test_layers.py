@@ -371,7 +371,7 @@ def test_dense_refuses_an_input_without_features() -> None:
 def test_dense_names_itself_when_the_width_is_wrong() -> None:
     layer = Dense(2, name="head")
     layer(np.zeros((1, 4), "float32"))
-    with pytest.raises(ShapeError, match=r"layer 'head'.*expected axis -1 .* value 4, .*\(None, 5\)"):
+    with pytest.raises(ShapeError, match=r"layer 'head'.*expected axis -1 .* value 4. .*\(None, 5\)"):
         layer(np.zeros((1, 5), "float32"))
 
 

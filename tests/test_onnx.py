@@ -340,7 +340,7 @@ def test_format_and_ending_must_be_known(tmp_path: Path) -> None:
 @pytest.mark.parametrize("library", ["onnx", "onnxruntime"])
 def test_a_missing_library_is_named_with_its_pip_line(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, library, None)  # as if it were not installed
-    with pytest.raises(MissingExtraError, match=rf"need {library},.*pip install 'netchu\[onnx\]'"):
+    with pytest.raises(MissingExtraError, match=rf"needs {library},.*pip install 'netchu\[onnx\]'"):
         onnx_files.need("onnx", "onnxruntime")
 
 

@@ -92,11 +92,11 @@ def test_its_model_is_used_like_any_other(name: str, small: Path, capsys: pytest
     epochs = 10 if name == "best" else 3  # its averages over batches and steps take a while
     settings = ["--data", "small.npz", "--batch-size", "8", "--epochs", str(epochs)]
     assert main(["train", "--recipe", name, *settings, "--json", "-q"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["test_accuracy"] > 0.9
-    assert told["updates"] == epochs * 12
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["test_accuracy"] > 0.9
+    assert printed["updates"] == epochs * 12
     assert main(["evaluate", MODEL, "--data", "small.npz", "--json", "-q"]) == 0
-    assert json.loads(capsys.readouterr().out)["accuracy"] == told["test_accuracy"]
+    assert json.loads(capsys.readouterr().out)["accuracy"] == printed["test_accuracy"]
     picture = np.load("small.npz")["x_test"][2]
     from PIL import Image
 
@@ -170,9 +170,9 @@ def test_layers_and_optimizer_are_the_recipes_own(
     flag: tuple[str, str], small: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train", *FEW_STEPS, "--recipe", "quick", *flag]) == 2
-    told = capsys.readouterr().err
-    assert f"{flag[0]}: expected no --recipe beside it" in told
-    assert no_traceback(told)
+    printed = capsys.readouterr().err
+    assert f"{flag[0]}: expected no --recipe beside it" in printed
+    assert no_traceback(printed)
     assert not (small / "runs").exists()
 
 

@@ -188,16 +188,16 @@ def test_get_layer_lists_the_names() -> None:
 
 
 def test_same_name_twice_in_keras_words() -> None:
-    with pytest.raises(UsageError, match=r"should have unique names. Name 'a' is already the name of a layer"):
+    with pytest.raises(UsageError, match=r"should have unique names: .* Got: name='a'"):
         Sequential([Dense(2, name="a"), Dense(2, name="a")])
 
 
 WRONG_LAYERS = [
-    (3, r"Only instances of `netchu.layers.Layer` can be added .* Received: 3 \(of type <class 'int'>\)"),
+    (3, r"Only instances of `netchu.layers.Layer` can be added .* Got: 3 \(of type <class 'int'>\)"),
     ("dense", "Only instances of `netchu.layers.Layer`"),
     (ops.relu, "Only instances of `netchu.layers.Layer`"),
     (None, "Only instances of `netchu.layers.Layer`"),
-    (Dense, r"Sequential: expected a layer, got the class Dense. Write Dense\(\.\.\.\)"),
+    (Dense, r"Sequential: expected a layer. Got: the class Dense. Write Dense\(\.\.\.\)"),
 ]
 
 

@@ -5,8 +5,8 @@
 
     (x, y), (x_test, y_test) = netchu.datasets.mnist.load_data()
 
-Reading order for the whole: `naive.py` (the tutorial's system), `tape.py`, `ops/`, `layers/`, `optimizers/`,
-`stepping.py`, `loop.py`, `models/`; docs/how-it-works.md walks through it.
+Reading order for the whole: `naive.py` (the tutorial's system), `tensor.py`, `operation.py`, `tape.py`, `ops/`,
+`layers/`, `optimizers/`, `training/`, `models/`; docs/how-it-works.md walks through it.
 
 Modules are loaded when they are asked for: `import netchu` by itself costs little.
 """
@@ -76,7 +76,7 @@ def __getattr__(name: str) -> Any:
     if name == "current_engine":
         return importlib.import_module("netchu.engines").current
     if name == "__version__":
-        return importlib.import_module("importlib.metadata").version("netchu")
+        return importlib.import_module("netchu.system.environment").version()
     importlib.import_module("netchu.left_to_keras").refuse_keras_name("", name)
     raise AttributeError(f"module 'netchu' has no attribute {name!r}")
 

@@ -21,7 +21,7 @@ from netchu.errors import UsageError
 
 def is_whole(value: object) -> TypeGuard[int]:
     """Whether `value` is a whole number: Python's or NumPy's, but neither a truth value nor 1.0."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return type(value) is int or (isinstance(value, numbers.Integral) and not isinstance(value, bool))
 
 
 def is_number(value: object) -> TypeGuard[float]:

@@ -57,7 +57,7 @@ class NotInNetchuError(NetchuError, ImportError):
 
 
 class EngineError(NetchuError, RuntimeError):
-    """Tensors of two engines met, or a value was asked for that does not exist while a step is being compiled."""
+    """Tensors of two engines met, or a value was asked for that does not exist while a step is being traced."""
 
 
 class TapeError(NetchuError, RuntimeError):

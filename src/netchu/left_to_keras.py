@@ -57,7 +57,8 @@ def refuse_keras_name(room: str, name: str) -> None:
     """
     why = NOT_HERE.get(room, {}).get(name)
     if why:
+        where = f"netchu.{room}" if room else "netchu"
         raise NotInNetchuError(
-            f"{'netchu.' if room else 'netchu'}{room} has no {name}: {why}. What netchu leaves to Keras, and what to use "
-            "instead, stands in docs/left-to-keras.md."
+            f"{where} has no {name}: {why}. What netchu leaves to Keras, and what to use instead, stands in "
+            "docs/left-to-keras.md."
         )

@@ -21,7 +21,7 @@ from typing import Any, ParamSpec, Protocol, TypeAlias, overload
 
 from netchu import engines, tensor
 from netchu.engines import Array
-from netchu.errors import TapeError
+from netchu.errors import TapeError, UsageError
 from netchu.registry import is_netchus
 from netchu.tensor import Tensor, operations, to_array, unwrap, wrap
 
@@ -191,7 +191,8 @@ def _checked_operation(function: Callable[..., Result], inputs: list[str]) -> st
 def _by_name(operation: str, names: list[str], values: tuple[Any, ...]) -> dict[str, Any]:
     """Settings that were given by their place."""
     if len(values) > len(names):
-        raise TypeError(f"{operation}() takes at most {len(names)} settings, {len(values)} were given")
+        settings = ", ".join(names) or "no settings"
+        raise UsageError(operation, expected=f"{settings} after its inputs", got=f"{len(values)} arguments more")
     return dict(zip(names, values))
 
 

@@ -75,7 +75,7 @@ def permutation(seed: int, stream: int, epoch: int, n: int) -> np.ndarray:
 class Stream:
     """Draws for one layer: the numbers depend on its seed, its stream and its step, which is a Variable.
 
-    Because the step is a Variable, a compiled step carries it along, and a checkpoint that holds it holds all there is.
+    Because the step is a Variable, a traced step carries it along, and a checkpoint that holds it holds all there is.
 
     Args:
         seed: of its own; None takes the program's.

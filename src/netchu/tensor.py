@@ -65,7 +65,7 @@ class Tensor:
         """The values as a NumPy array that cannot be written to; `.copy()` it to change it.
 
         Raises:
-            EngineError: a compiler traces the step; there are no values yet.
+            EngineError: the step is traced; there are no values yet.
         """
         return self.engine.to_numpy(self.array)
 

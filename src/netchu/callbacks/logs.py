@@ -25,6 +25,7 @@ from netchu.callbacks import appending
 from netchu.callbacks.base import Callback, Logs, State
 from netchu.errors import UsageError
 from netchu.registry import to_json
+from netchu.system import environment
 from netchu.system.disk import temporary_name, write_atomically
 
 
@@ -223,7 +224,7 @@ class RunLog(Callback):
             "resumed": self._resumed,
             "ended": None if status == "running" else _now(),
             "process": os.getpid(),
-            "netchu": _version(),
+            "netchu": environment.version(),
             "engine": {"name": engine.name, "version": engine.version(), "threads": engine.threads()},
             "seed": random.seed(),
             "epochs": self.params["epochs"],
@@ -268,13 +269,3 @@ def _plain(value: Any) -> Any:
 def _now() -> str:
     """The time of day in UTC, e.g. "2026-01-31T12:00:00Z"."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _version() -> str:
-    """netchu's version; "unknown" where it was never installed."""
-    from importlib import metadata
-
-    try:
-        return metadata.version("netchu")
-    except metadata.PackageNotFoundError:
-        return "unknown"

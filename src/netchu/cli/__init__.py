@@ -8,7 +8,7 @@ resumed, 130 interrupted.
 
 Reading order: `app` (the commands and their help), `options` (the flags they share), `train`, `evaluate`, `predict`,
 `export`, `bench` (with `bench_engine`), `info` (one each), `outfile` and `tools` (what they share), `outcome` (how any
-ending becomes a sentence and an exit code), `output`.
+ending becomes a sentence and an exit code), `output`.  These are doors only: the work is done in `netchu.digits`.
 Nothing below this floor is imported before a command has read its flags: help and usage errors need no NumPy.
 """
 
@@ -57,7 +57,7 @@ def _run(arguments: list[str]) -> int:
         result(WELCOME)
         return 0
     if arguments in (["--version"], ["-V"]):
-        from netchu.cli.version import version
+        from netchu.system.environment import version
 
         result(f"netchu {version()}")
         return 0

@@ -10,8 +10,8 @@ import shutil
 from cyclopts import App, CycloptsError
 
 from netchu.cli.options import STANDARD_INPUT
-from netchu.cli.version import version
 from netchu.errors import UsageError
+from netchu.system.environment import version
 
 PLAIN_BELOW = 60  # columns; narrower terminals get help without boxes
 
@@ -65,6 +65,14 @@ def run(arguments: list[str]) -> int:
     try:
         code = make_app()(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        command = f"{arguments[0]} " if arguments[0] in COMMANDS else ""
-        raise UsageError(f"{str(error).strip()} See `netchu {command}--help`.") from None
+        command = arguments[0] if arguments[0] in COMMANDS else ""
+        see = f"See `netchu {command} --help`." if command else "See `netchu --help`."
+        # What is wrong is cyclopts's first sentence; what else it says, the closest name for example, may help.
+        wrong, _, help_with_it = str(error).strip().partition(". ")
+        raise UsageError(
+            command or "command line",
+            expected="what the help shows",
+            got=wrong.removesuffix("."),
+            do=f"{help_with_it} {see}".lstrip(),
+        ) from None
     return code if isinstance(code, int) else 0  # help and version return nothing

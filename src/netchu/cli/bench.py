@@ -23,9 +23,8 @@ from netchu.cli.info import library_version
 from netchu.cli.options import DEFAULTS, Common, Data, flag
 from netchu.cli.outcome import FAILURE, OK
 from netchu.cli.output import message, result, result_json
-from netchu.cli.runs import ending_by_signal
-from netchu.errors import MissingExtraError, UsageError, choices
-from netchu.system.signals import Terminated
+from netchu.errors import UsageError, missing_extra, unknown_name
+from netchu.system.signals import Terminated, ending_by_signal
 
 SIDE, TIMES = 2048, 10  # of the big product
 MAIN_JOB_EPOCHS = 5
@@ -37,25 +36,25 @@ class Speed:
 
     Attributes:
         name: of the engine.
-        told: the JSON object of `bench_engine`.
+        measured: the JSON object of `bench_engine`.
         wall: seconds of the whole process.
         peak: floating-point operations a second of the big product.
     """
 
     name: str
-    told: dict[str, Any]
+    measured: dict[str, Any]
     wall: float
     peak: float
 
     @property
     def epoch(self) -> float:
         """Seconds an epoch, the median of all but the first."""
-        return float(statistics.median(self.told["seconds"][1:]))
+        return float(statistics.median(self.measured["seconds"][1:]))
 
     @property
     def start(self) -> float:
         """Seconds that are no epoch: imports, data, and what the first epoch took longer than the others."""
-        return self.wall - float(sum(self.told["seconds"][1:])) - self.epoch
+        return self.wall - float(sum(self.measured["seconds"][1:])) - self.epoch
 
     @property
     def main_job(self) -> float:
@@ -65,16 +64,16 @@ class Speed:
     @property
     def share(self) -> float:
         """Seconds of the two large products at the machine's peak, by those of the epoch."""
-        return float(self.told["products"]) / self.peak / self.epoch
+        return float(self.measured["products"]) / self.peak / self.epoch
 
     def as_json(self) -> dict[str, Any]:
         """The same for programs."""
         return {
             "epoch_seconds": round(self.epoch, 4),
             "start_seconds": round(self.start, 4),
-            "images_per_second": round(self.told["images"] / self.epoch),
+            "images_per_second": round(self.measured["images"] / self.epoch),
             "share_of_peak": round(self.share, 4),
-            **{name: self.told[name] for name in ("threads", "version")},
+            **{name: self.measured[name] for name in ("threads", "version")},
         }
 
 
@@ -88,10 +87,9 @@ def bench(
     if not (math.isfinite(seconds) and seconds >= 0):
         raise UsageError("--seconds", expected="a number from 0", got=f"{seconds:g}")
     names = chosen_engines(common.engine)
-    from netchu.cli.tools import load_data
-    from netchu.cli.train import is_sample
+    from netchu.digits.data import is_sample, load_data
 
-    found = load_data(data, common)
+    found = load_data(data, common.say)
     source = "sample" if is_sample(found) else data or ""
     common.say("Measuring; leave the machine alone meanwhile.")
     peak, speeds, failed = peak_speed(), [], {}
@@ -110,8 +108,8 @@ def bench(
     if common.json:
         about = {"name": found.name, "source": found.source, "train": len(found.x_train)}
         measured_ones = {speed.name: speed.as_json() for speed in speeds}
-        told = {"schema": 1, "data": about, "peak_gflops": round(peak / 1e9, 1), "engines": measured_ones}
-        result_json({**told, "failed": failed, "missing": missing, "fastest": fastest(speeds)})
+        report = {"schema": 1, "data": about, "peak_gflops": round(peak / 1e9, 1), "engines": measured_ones}
+        result_json({**report, "failed": failed, "missing": missing, "fastest": fastest(speeds)})
     else:
         result("\n".join([*table(speeds), *(f"{name}: failed: {why}" for name, why in failed.items())]))
         result(f"One big product runs at {peak / 1e9:.0f} GFLOP/s here. {advice(speeds, missing)}")
@@ -138,11 +136,9 @@ def chosen_engines(engine: str | None) -> list[str]:
     if engine is None:
         return [name for name in engine_names() if library_version(name) is not None]
     if engine not in engine_names():
-        raise UsageError(choices("engine", engine, engine_names()))
+        raise unknown_name("engine", engine, engine_names())
     if library_version(engine) is None:
-        raise MissingExtraError(
-            f"The engine {engine!r} needs {engine}, which is not installed: pip install 'netchu[{engine}]'"
-        )
+        raise missing_extra(f"The engine {engine!r}", engine, engine)
     return [engine]
 
 
@@ -178,14 +174,14 @@ def measured(name: str, seconds: float, data: str, peak: float) -> Speed:
     return Speed(name, json.loads(done.stdout.strip().splitlines()[-1]), wall, peak)
 
 
-# --- telling ---------------------------------------------------------------------------------------------------------
+# --- the words -------------------------------------------------------------------------------------------------------
 
 
 def table(speeds: list[Speed]) -> list[str]:
     """A line for each engine, at most 50 columns."""
     lines = [f"{'engine':10}  {'epoch':>8}  {'start':>7}  {'images/s':>9}  {'of peak':>7}"]
     for speed in speeds:
-        rate = speed.told["images"] / speed.epoch
+        rate = speed.measured["images"] / speed.epoch
         lines.append(f"{speed.name:10}  {speed.epoch:6.2f} s  {speed.start:5.1f} s  {rate:9,.0f}  {speed.share:7.0%}")
     return lines
 

@@ -16,7 +16,7 @@ from netchu import datasets, engines, utils
 from netchu.callbacks import Callback
 from netchu.cli.outcome import OK, guarded
 from netchu.cli.output import result_json
-from netchu.cli.tools import as_input
+from netchu.digits.reader import as_input
 from netchu.layers import Dense, Input
 from netchu.models import Sequential
 
@@ -51,7 +51,7 @@ class Clock(Callback):
 
 
 def measure(engine: str, least_seconds: float, name_or_path: str | None) -> dict[str, Any]:
-    """Train on the data and tell how long the epochs took."""
+    """Train on the data and say how long the epochs took."""
     engines.set_engine(engine)
     utils.set_random_seed(0)
     data = datasets.load(name_or_path)

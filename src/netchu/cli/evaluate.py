@@ -18,10 +18,12 @@ def evaluate(
 ) -> int:
     """Measure and report; the exit code."""
     engine = common.use_engine()
-    from netchu.cli.tools import load_classifier, load_data, measure
+    from netchu.digits.data import load_data
+    from netchu.digits.measuring import measure
+    from netchu.digits.reader import load_classifier
 
     classifier = load_classifier(model)
-    digits = load_data(data, common)
+    digits = load_data(data, common.say)
     learnt_from = classifier.info.get("data")
     if isinstance(learnt_from, dict) and learnt_from.get("sha256") not in (None, digits.sha256):
         name = learnt_from.get("name")

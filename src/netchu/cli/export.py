@@ -90,9 +90,10 @@ def export(
 
 def digits_for(model: Sequential, data: str | None, common: Common) -> np.ndarray:
     """Test images as the model takes them, those of the packaged sample unless `data` names others."""
-    from netchu.cli.tools import as_input, load_data
+    from netchu.digits.data import load_data
+    from netchu.digits.reader import as_input
 
-    return as_input(model, load_data(data or "sample", common).x_test)
+    return as_input(model, load_data(data or "sample", common.say).x_test)
 
 
 def write(model: Sequential, out: str) -> None:
@@ -103,8 +104,12 @@ def write(model: Sequential, out: str) -> None:
         else:
             model.save(out)
     except OSError as error:
-        reason = error.strerror or error
-        raise NetchuError(f"{out}: could not be written: {reason}. An older file of that name is untouched.") from error
+        raise NetchuError(
+            f"{out}: the model could not be written,",
+            expected="a disk that takes it",
+            got=f"{error.strerror or error}",
+            do="An older file of that name is untouched.",
+        ) from error
 
 
 def compare(model: Sequential, out: str, x: np.ndarray) -> Comparison:
@@ -115,7 +120,7 @@ def compare(model: Sequential, out: str, x: np.ndarray) -> Comparison:
     """
     import numpy as np
 
-    from netchu.cli.tools import EVALUATION_BATCH
+    from netchu.digits.reader import EVALUATION_BATCH
     from netchu.interop import onnx
     from netchu.models import load_model
 

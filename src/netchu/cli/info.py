@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from netchu.cli.options import DEFAULTS, Common, flag
 from netchu.cli.outcome import OK
 from netchu.cli.output import result, result_json
-from netchu.cli.version import version
+from netchu.system import environment
 
 if TYPE_CHECKING:
     from netchu.models import Sequential
@@ -25,23 +25,23 @@ def info(
 ) -> int:
     """Report; the exit code."""
     engine = common.use_engine()
-    told = environment(engine) if model is None else about_model(model)
+    information = about_environment(engine) if model is None else about_model(model)
     if common.json:
-        result_json({"schema": 1, **told})
+        result_json({"schema": 1, **information})
     else:
-        result("\n".join(environment_lines(told) if model is None else model_lines(told)))
+        result("\n".join(environment_lines(information) if model is None else model_lines(information)))
     return OK
 
 
 # --- the environment -------------------------------------------------------------------------------------------------
 
 
-def environment(engine: str) -> dict[str, Any]:
+def about_environment(engine: str) -> dict[str, Any]:
     """Versions, engines, threads, and the state of the data, found out without loading any."""
     from netchu import engines
 
     return {
-        "netchu": version(),
+        "netchu": environment.version(),
         "python": platform.python_version(),
         "system": platform.platform(),
         "engine": engine,
@@ -66,8 +66,8 @@ def data_state() -> dict[str, Any]:
     from netchu.datasets.mirrors import MNIST
     from netchu.system.disk import cache_folder
 
-    named = os.environ.get("NETCHU_DATA_DIR") or None
-    offline = os.environ.get("NETCHU_OFFLINE", "").strip().lower() not in ("", "0", "false", "no")
+    named = environment.text("NETCHU_DATA_DIR")
+    offline = environment.switch("NETCHU_OFFLINE")
     try:
         folder = cache_folder()
         cache, cached = str(folder), all((folder / MNIST.name / file.name).is_file() for file in MNIST.files)
@@ -85,19 +85,19 @@ def data_state() -> dict[str, Any]:
     return {"cache": cache, "data": {"source": source, "cached": cached, "data_dir": named, "offline": offline}}
 
 
-def environment_lines(told: dict[str, Any]) -> list[str]:
+def environment_lines(about: dict[str, Any]) -> list[str]:
     """The environment for people."""
     missing = "not installed: pip install 'netchu[{}]'"
     engines = [
-        f"{name} {found}" if found else f"{name} ({missing.format(name)})" for name, found in told["engines"].items()
+        f"{name} {found}" if found else f"{name} ({missing.format(name)})" for name, found in about["engines"].items()
     ]
     rows = {
-        "netchu": told["netchu"],
-        "python": f"{told['python']} on {told['system']}",
-        "engine": f"{told['engine']}, {told['threads']} threads",
+        "netchu": about["netchu"],
+        "python": f"{about['python']} on {about['system']}",
+        "engine": f"{about['engine']}, {about['threads']} threads",
         "engines": ", ".join(engines),
-        "cache": told["cache"],
-        "data": told["data"]["source"],
+        "cache": about["cache"],
+        "data": about["data"]["source"],
     }
     return [f"{name:8} {value}" for name, value in rows.items()]
 
@@ -140,20 +140,20 @@ def layer_rows(model: Sequential) -> list[dict[str, Any]]:
     return rows
 
 
-def model_lines(told: dict[str, Any]) -> list[str]:
+def model_lines(about: dict[str, Any]) -> list[str]:
     """The same for people."""
-    lines = [f"{told['model']}: {told['parameters']:,} parameters", "", "Layers"]
-    rows = [("input", "", by(told["input_shape"]), "", "")]
-    for layer in told["layers"]:
+    lines = [f"{about['model']}: {about['parameters']:,} parameters", "", "Layers"]
+    rows = [("input", "", by(about["input_shape"]), "", "")]
+    for layer in about["layers"]:
         shape, count = by(layer["output_shape"]), f"{layer['parameters']:,}"
         rows.append((layer["name"], layer["type"], shape, layer["activation"] or "", count))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row[:4], widths)]
         lines.append(f"  {'  '.join(cells)}  {row[4].rjust(widths[4])}".rstrip())
-    trained = {name: told[name] for name in ("optimizer", "learning_rate", "loss")}
+    trained = {name: about[name] for name in ("optimizer", "learning_rate", "loss")}
     trained = {name: f"{value:g}" if isinstance(value, float) else value for name, value in trained.items() if value}
-    rest = {name: flat(value) for name, value in sorted(told["training"].items())}
+    rest = {name: flat(value) for name, value in sorted(about["training"].items())}
     width = max(map(len, (*trained, *rest)), default=0)
     return [*lines, "", "Training", *(f"  {name:{width}}  {value}" for name, value in (trained | rest).items())]
 

@@ -13,8 +13,8 @@ from cyclopts import Parameter
 
 from netchu.cli import garbage
 from netchu.cli.output import message
+from netchu.system import environment
 
-DEFAULT_MODEL = "./netchu-model.safetensors"
 STANDARD_INPUT = "\0stdin"  # what "-" becomes; no argument and no file name can hold a zero byte
 
 Data: TypeAlias = Annotated[
@@ -60,6 +60,11 @@ class Common:
     json: Annotated[bool, _switch("Print the result as JSON.")] = False
     quiet: Annotated[bool, _switch("Print no progress and no remarks.", "--quiet", "-q")] = False
     debug: Annotated[bool, _switch("Print the traceback of an error (or set NETCHU_DEBUG=1).")] = False
+
+    @property
+    def debugging(self) -> bool:
+        """Whether tracebacks are shown; UsageError if NETCHU_DEBUG is neither on nor off."""
+        return self.debug or environment.switch("NETCHU_DEBUG")
 
     def say(self, text: str) -> None:
         """Print a remark to standard error, unless --quiet."""

@@ -7,7 +7,6 @@ With `--debug` or `NETCHU_DEBUG=1` the traceback comes first.  Warnings are prin
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from netchu.errors import (
     NetchuError,
     UsageError,
 )
+from netchu.system import environment
 
 OK, FAILURE, USAGE, MISSING_EXTRA, BAD_DATA, NOT_FOUND, RESUMABLE, INTERRUPTED = 0, 1, 2, 3, 65, 66, 75, 130
 
@@ -39,27 +39,33 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
 
 
 def guarded(command: Callable[[], int], *, debugging: bool) -> int:
-    """The exit code of `command`, or that of the exception it ended with, told in a sentence."""
+    """The exit code of `command`, or that of the exception it ended with, which is printed as a sentence.
+
+    Args:
+        command: what to do.
+        debugging: whether `--debug` was given.
+    """
     prepare_streams()
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
         warnings.showwarning = _print_warning
         try:
+            debugging = debugging or environment.switch("NETCHU_DEBUG")  # before the work: what it says may be nonsense
             return command()
         except ReaderGoneError:
             return OK
         except BrokenPipeError:  # of standard error, in the middle of the work
             return FAILURE
         except (Exception, KeyboardInterrupt) as error:
-            return told(error, debugging=debugging)
+            return print_error(error, debugging=debugging)
         finally:
             silence_if_broken(sys.stdout)
             silence_if_broken(sys.stderr)
 
 
-def told(error: BaseException, *, debugging: bool = False) -> int:
-    """Print what `error` means for the user; the exit code."""
-    if debugging or os.environ.get("NETCHU_DEBUG", "").strip().lower() not in ("", "0", "false", "no"):
+def print_error(error: BaseException, *, debugging: bool = False) -> int:
+    """Print what `error` means for the user, after its traceback if `debugging`; the exit code."""
+    if debugging:
         import traceback
 
         traceback.print_exception(error)

@@ -13,6 +13,7 @@ import io
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from netchu.errors import NetchuError, printable
@@ -38,7 +39,9 @@ def _write_result(text: str) -> None:
     except BrokenPipeError:
         raise ReaderGoneError from None
     except OSError as error:
-        raise NetchuError(f"standard output: {error.strerror}. The result could not be written.") from None
+        raise NetchuError(
+            "standard output", expected="a place that takes the result", got=f"{error.strerror}"
+        ) from None
 
 
 def message(text: str) -> None:
@@ -71,3 +74,31 @@ def silence_if_broken(stream: TextIO | None) -> None:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
+
+
+class LastingStream:
+    """A stream for the words of a training: when its terminal is closed they go nowhere, and the run can be saved.
+
+    Args:
+        stream: standard error.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.isatty = stream.isatty
+
+    def write(self, text: str) -> None:
+        """Write, or lose it."""
+        self._try(lambda: self.stream.write(text))
+
+    def flush(self) -> None:
+        """Have it shown, or lose it."""
+        self._try(self.stream.flush)
+
+    def _try(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except BrokenPipeError:  # a reader who left, as in `2>&1 | head -1`, ends the command
+            raise
+        except OSError:
+            silence_if_broken(self.stream)

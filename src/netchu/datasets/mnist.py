@@ -11,7 +11,7 @@ Where it is looked for, in this order:
 1. the folder named by `data_dir` or the environment variable `NETCHU_DATA_DIR` (a named folder without the files is an
    error, not a reason to look elsewhere);
 2. the cache of an earlier download;
-3. the mirrors, over https, each file checked by its SHA-256 (`NETCHU_OFFLINE=1` makes no network call);
+3. the mirrors, over https, each file checked by its SHA-256 (with `NETCHU_OFFLINE=1` no network call is made);
 4. the sample in the package, 10,000 of the digits, with a warning.
 
 The pixels stay bytes; `netchu.datasets.scale_pixels` makes the floats that networks take.
@@ -27,6 +27,7 @@ from netchu.datasets.folders import read_path
 from netchu.datasets.mirrors import MNIST, DownloadFailedError, Limits, RemoteDataset
 from netchu.datasets.packaged import SAMPLE_NAME, read_sample
 from netchu.errors import DataError, DataNotFoundError, UsageError
+from netchu.system import environment
 
 SOURCES = ("mnist", "sample", SAMPLE_NAME)
 _WAY_OUT = "Name a folder that holds it with --data, data_dir or NETCHU_DATA_DIR"
@@ -47,7 +48,7 @@ def load_data(source: str | None = None, *, data_dir: str | os.PathLike[str] | N
     Raises:
         DataNotFoundError: the named folder lacks the files, or `source="mnist"` and MNIST is nowhere to be had.
         DataError: a file in the named folder is damaged, or is not MNIST's though `source="mnist"`.
-        UsageError: an unknown source.
+        UsageError: an unknown source; `NETCHU_OFFLINE` is neither on nor off.
 
     Example:
         >>> (x_train, y_train), (x_test, y_test) = load_data("sample")
@@ -81,7 +82,7 @@ def find_mnist(
             got = f"source={source!r}, data_dir={os.fspath(data_dir)!r}"
             raise UsageError("mnist", expected="either the sample or a folder", got=got)
         return read_sample(), []
-    folder = data_dir if data_dir is not None else os.environ.get("NETCHU_DATA_DIR") or None
+    folder = data_dir if data_dir is not None else environment.text("NETCHU_DATA_DIR")
     if folder is not None:
         return _from_folder(folder, must_be_mnist=source == "mnist"), []
     return _from_cache_or_mirrors(source, remote, limits or Limits())
@@ -99,7 +100,7 @@ def _from_folder(folder: str | os.PathLike[str], *, must_be_mnist: bool) -> Data
 def _from_cache_or_mirrors(source: str | None, remote: RemoteDataset, limits: Limits) -> tuple[Dataset, list[str]]:
     from netchu.datasets import cache  # here, because not every source needs it
 
-    offline = os.environ.get("NETCHU_OFFLINE", "").strip().lower() not in ("", "0", "false", "no")
+    offline = environment.switch("NETCHU_OFFLINE")
     try:
         arrays, origin, notes = cache.obtain(remote, limits, offline=offline)
     except DownloadFailedError as error:

@@ -20,7 +20,7 @@ def read_sample() -> Dataset:
     """The packaged sample: uint8 `(8004, 28, 28)` and `(1996, 28, 28)`, 0 background to 255 ink; labels 0 to 9."""
     from importlib.resources import files
 
-    folder = files("netchu.datasets").joinpath("sample")
+    folder = files(__package__).joinpath("sample")
     arrays = [
         parse_idx(bytearray(gzip.decompress(folder.joinpath(f"{file.name}.gz").read_bytes())), file.name)
         for file in MNIST.files

@@ -24,6 +24,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from netchu import ops
+from netchu.callbacks.base import Logs
 from netchu.digits.distortion import RandomDistortion
 from netchu.errors import UsageError
 from netchu.layers import Activation, BatchNormalization, Conv2D, Dense, Dropout, Flatten, Input, Layer
@@ -33,7 +34,6 @@ from netchu.optimizers import Adam, Optimizer, RMSprop
 from netchu.optimizers.schedules import CosineDecay
 from netchu.tensor import Tensor
 from netchu.training.arrays import unpack_x_y_sample_weight
-from netchu.callbacks.base import Logs
 from netchu.utils import to_categorical
 
 MakeOptimizer: TypeAlias = Callable[[float, int], Optimizer]
@@ -76,7 +76,7 @@ class Recipe:
     """What to train and how.
 
     Attributes:
-        told: in a few words.
+        description: in a few words.
         layers: makes the layers before the last, which is a Dense with softmax and as many units as there are classes.
         optimizer: makes it from the (highest) learning rate and the number of steps of the whole training.
         learning_rate: the highest.
@@ -88,7 +88,7 @@ class Recipe:
         seconds: of the whole command on two cores of one machine; docs/recipes.md says which, and on which engine.
     """
 
-    told: str
+    description: str
     layers: Callable[[], Sequence[Layer]]
     optimizer: MakeOptimizer
     learning_rate: float
@@ -106,7 +106,7 @@ class Recipe:
         """In a line: what it is, and what to expect."""
         epochs = f"{self.epochs} epoch{'s' * (self.epochs > 1)}"
         reached = f"{self.accuracy:.2%} +- {self.spread:.2%} ({self.seeds} seeds)"
-        return f"{self.told}, {epochs}; {reached}, about {self.seconds:g} s on two cores"
+        return f"{self.description}, {epochs}; {reached}, about {self.seconds:g} s on two cores"
 
     def model(self, image_shape: Sequence[int], classes: int, optimizer: Optimizer, layers: Any = None) -> Sequential:
         """The compiled network, to be trained on pixels from 0 to 255.
@@ -165,7 +165,7 @@ def convolution(filters: int, window: int, strides: int = 1) -> list[Layer]:
 
 RECIPES = {
     "tutorial": Recipe(
-        told="the Keras tutorial's network, 784-512-10",
+        description="the Keras tutorial's network, 784-512-10",
         layers=lambda: [Dense(512, activation="relu")],
         optimizer=lambda learning_rate, _: RMSprop(learning_rate),
         learning_rate=0.001,
@@ -179,7 +179,7 @@ RECIPES = {
         seconds=4.8,
     ),
     "quick": Recipe(
-        told="98 % in the least time: a convolution with wide steps, two dense layers",
+        description="98 % in the least time: a convolution with wide steps, two dense layers",
         layers=lambda: [
             Conv2D(32, 8, strides=5, activation="relu"),
             Flatten(),
@@ -197,7 +197,7 @@ RECIPES = {
         seconds=1.2,
     ),
     "convnet": Recipe(
-        told="99 % in the least time: two convolutions with steps of 2, two dense layers",
+        description="99 % in the least time: two convolutions with steps of 2, two dense layers",
         layers=lambda: [
             Conv2D(16, 5, strides=2, activation="relu"),
             Conv2D(32, 4, strides=2, activation="relu"),
@@ -216,7 +216,7 @@ RECIPES = {
         seconds=6.0,
     ),
     "best": Recipe(
-        told="accuracy over everything (--engine jax): five convolutions that never see a digit twice",
+        description="accuracy over everything (--engine jax): five convolutions that never see a digit twice",
         layers=lambda: [
             *convolution(16, 3),
             *convolution(32, 3, strides=2),

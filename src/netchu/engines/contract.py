@@ -121,7 +121,7 @@ class Engine:
         return array
 
     def is_traced(self, array: Array) -> bool:
-        """True while a compiler traces a step and `array` stands for a value that does not exist yet."""
+        """True while a step is traced and `array` stands for a value that does not exist yet."""
         raise NotImplementedError
 
     def trace(self, step: Callable[..., Any], variables: Mapping[str, Box]) -> Callable[..., Any]:

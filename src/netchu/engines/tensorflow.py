@@ -192,7 +192,7 @@ def zeros(shape: Shape, *, dtype: Any = tf.float32) -> Array:
 PHILOX = 1  # Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (2011)
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` traced and compiled by XLA, once for each shape.
 
     TensorFlow adds up the tracings of all functions with one body and warns at five; a partial is counted by itself.
@@ -201,19 +201,19 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @functools.cache
-def _compiled_draw(kernel: Callable[..., Array], shape: Shape) -> Callable[[Array, Array], Array]:
+def _jitted_draw(kernel: Callable[..., Array], shape: Shape) -> Callable[[Array, Array], Array]:
     """Compiled also where the rest runs line by line: XLA's Philox gives other numbers than TensorFlow's kernels."""
 
     def draw(key: Array, step: Array) -> Array:
         counter = tf.stack([tf.zeros_like(step), step])  # 2**64 blocks of numbers for each step
         return kernel(shape=tf.constant(shape, tf.int32), key=key, counter=counter, alg=PHILOX, dtype=tf.float32)
 
-    return _compiled(draw)
+    return _jit(draw)
 
 
 def _draw(kernel: Callable[..., Array], seed: int, stream: int, step: Array, shape: Shape) -> Array:
     key = tf.constant([seed & 0xFFFFFFFF | stream << 32], dtype=tf.uint64)
-    return _compiled_draw(kernel, tuple(shape))(key, tf.cast(step, tf.uint64))
+    return _jitted_draw(kernel, tuple(shape))(key, tf.cast(step, tf.uint64))
 
 
 def random_uniform(seed: int, stream: int, step: Array, shape: Shape) -> Array:
@@ -314,7 +314,7 @@ class TensorFlowEngine(TracingEngine):
 
     def jit(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """See `TracingEngine.jit`."""
-        return _compiled(function)
+        return _jit(function)
 
     def threads(self) -> int:
         """What the program chose by TensorFlow's own switch, else the processors that this process may use."""

@@ -32,7 +32,8 @@ from typing import Any
 import numpy as np
 
 from netchu.errors import CheckpointError, NetchuError
-from netchu.formats.safetensors import header_length, pack, read_bytes, read_header, strict_json, unpack
+from netchu.formats.document import read_bytes, strict_json
+from netchu.formats.safetensors import header_length, pack, read_header, unpack
 from netchu.system.disk import temporary_name, write_atomically
 
 FORMAT = 1
@@ -81,16 +82,16 @@ class CheckpointFolder:
 
         holder = self.folder / "holder.json"
         lock = FileLock(self.folder / "lock", timeout=0)
-        with _told_as_sentence(f"{self.folder}: the folder of the checkpoints cannot be used"):
+        with _os_errors_as_sentence(f"{self.folder}: the folder of the checkpoints cannot be used"):
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
                 lock.acquire()
             except Timeout:
                 raise CheckpointError(
-                    str(self.folder), expected="a run folder that no other process uses", got=f"{_told(holder)}"
+                    str(self.folder), expected="a run folder that no other process uses", got=_holder_in_words(holder)
                 ) from None
         try:
-            with _told_as_sentence(f"{self.folder}: the folder of the checkpoints cannot be used"):
+            with _os_errors_as_sentence(f"{self.folder}: the folder of the checkpoints cannot be used"):
                 self._sweep()
                 write_atomically(holder, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
             yield
@@ -132,7 +133,7 @@ class CheckpointFolder:
         at = data.index(NO_CHECKSUM.encode(), data.index(b'"sha256"'))
         whole = bytearray(data)
         whole[at : at + len(NO_CHECKSUM)] = hashlib.sha256(data).hexdigest().encode()
-        with _told_as_sentence(f"{path}: the checkpoint could not be saved"):
+        with _os_errors_as_sentence(f"{path}: the checkpoint could not be saved"):
             write_atomically(path, whole)
         # A later number can only be that of a damaged one, which was passed over.
         files = self.files()
@@ -181,16 +182,20 @@ def read(path: Path) -> Checkpoint:
         metadata, _ = read_header(str(path), data, size)
         checksum, document = metadata.get("sha256"), metadata.get("netchu")
         if not isinstance(checksum, str) or not isinstance(document, str) or len(checksum) != len(NO_CHECKSUM):
-            raise ValueError("expected a checkpoint with its checksum")
+            raise CheckpointError(path.name, expected="a checkpoint with its checksum", got="a file without one")
         before, _, after = data.partition(checksum.encode())
         if hashlib.sha256(before + NO_CHECKSUM.encode() + after).hexdigest() != checksum:
-            raise ValueError("its checksum is wrong, so it is damaged")
+            raise CheckpointError(
+                path.name, expected="the bytes that were written", got="others: its checksum is wrong"
+            )
         content = strict_json(str(path), document.encode())
         arrays = unpack(str(path), data)
+    except CheckpointError:
+        raise
     except ValueError as error:  # also ModelFileError, and a text that is no UTF-8
-        raise CheckpointError(f"{path.name}: {str(error).rstrip('.'):.200}.") from None
+        raise CheckpointError(f"{path.name}: {str(error).removeprefix(f'{path}: '):.200}") from None
     if content.get("format") != FORMAT:
-        raise CheckpointError(f"{path.name}: expected format {FORMAT}, got format={content.get('format')!r:.60}.")
+        raise CheckpointError(path.name, expected=f"format {FORMAT}", got=f"format={content.get('format')!r:.60}")
     return Checkpoint(path, _with_arrays(content["about"], arrays), arrays)
 
 
@@ -201,22 +206,25 @@ def _remove(files: list[Path]) -> None:
 
 
 @contextlib.contextmanager
-def _told_as_sentence(what: str) -> Iterator[None]:
+def _os_errors_as_sentence(what: str) -> Iterator[None]:
     """An error of the operating system as NetchuError: what, why, its number, and what to do."""
     try:
         yield
     except OSError as error:
         reason = f"{error.strerror or error} ({errno.errorcode.get(error.errno or 0, error.errno)})"
         raise NetchuError(
-            f"{what}: {reason}. The checkpoints from before are untouched: mend that, and resume."
+            what,
+            expected="a disk that takes it",
+            got=reason,
+            do="The checkpoints from before are untouched: mend that, and resume.",
         ) from error
 
 
-def _told(holder: Path) -> str:
+def _holder_in_words(holder: Path) -> str:
     """Who holds the folder, as far as it is known."""
     with contextlib.suppress(OSError, ValueError, KeyError):
-        told = json.loads(holder.read_text(encoding="utf-8"))
-        return f"locked by pid {int(told['pid'])} on {str(told['host'])!r:.60}"
+        about = json.loads(holder.read_text(encoding="utf-8"))
+        return f"locked by pid {int(about['pid'])} on {str(about['host'])!r:.60}"
     return "locked by another process"
 
 

@@ -28,6 +28,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from netchu.formats.document import UnreadableError
+
 __all__ = ["DATATYPES", "SIGNATURE", "ArrayPlace", "UnreadableError", "find_arrays", "read_array"]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -47,10 +49,6 @@ DATATYPES = {
 
 DATASPACE, DATATYPE, LAYOUT, CONTINUATION, SYMBOL_TABLE = 0x01, 0x03, 0x08, 0x10, 0x11
 HARMLESS = {0x00, 0x04, 0x05, 0x0C, 0x0E, 0x12, 0x16}  # padding, fill values, attributes, times, a reference count
-
-
-class UnreadableError(ValueError):
-    """What a file has that it should not have."""
 
 
 @dataclass(frozen=True)

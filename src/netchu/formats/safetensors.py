@@ -11,19 +11,17 @@ from __future__ import annotations
 import json
 import math
 import os
-import stat
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from netchu.errors import DataNotFoundError, ModelFileError, UsageError
+from netchu.errors import ModelFileError, UsageError
+from netchu.formats.document import MAX_FILE_BYTES, read_bytes, strict_json
 from netchu.system.disk import write_atomically
 
 FORMAT = 1
-MAX_FILE_BYTES = 1 << 30
 MAX_HEADER_BYTES = 1 << 20
 DTYPES = {"F32": "float32", "F64": "float64", "I32": "int32", "I64": "int64", "U8": "uint8", "BOOL": "bool"}
 
@@ -59,11 +57,11 @@ class ModelFile:
         """The tensors.  Raises ModelFileError if one holds NaN or infinity."""
         data, _ = read_bytes(self.path, self.size + 1)
         if len(data) != self.size or not data.startswith(self.start):
-            _refuse(self.path, "a file that stays as it is while it is read, got another one")
+            raise ModelFileError(self.path, expected="a file that stays as it is while it is read", got="another one")
         arrays = unpack(self.path, data)
         for name, array in arrays.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
-                _refuse(self.path, f"finite weights, got NaN or infinity in {name!r}")
+                raise ModelFileError(self.path, expected="finite weights", got=f"NaN or infinity in {name!r}")
         return arrays
 
 
@@ -80,7 +78,7 @@ def write(
     """
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            _refuse(str(path), f"finite weights to save, got NaN or infinity in {name!r}")
+            raise ModelFileError(str(path), expected="finite weights to save", got=f"NaN or infinity in {name!r}")
     try:
         header = json.dumps({"format": FORMAT, "config": config, "info": info}, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -106,7 +104,8 @@ def unpack(path: str, data: bytes) -> dict[str, np.ndarray]:
     try:
         arrays: dict[str, np.ndarray] = load(data)
     except SafetensorError as error:  # it is stricter in places: no space before the header, say
-        _refuse(path, f"a safetensors file, got one of which it says: {str(error)[:80]}")
+        got = f"one of which it says: {str(error)[:80]}"
+        raise ModelFileError(path, expected="a safetensors file", got=got) from None
     return arrays
 
 
@@ -126,27 +125,31 @@ def read(path: str | PathLike[str]) -> ModelFile:
 def check(path: str, start: bytes, size: int) -> ModelFile:
     """The model file that begins with `start`, the whole header included, and is of `size` bytes."""
     if size > MAX_FILE_BYTES:
-        _refuse(path, f"at most {MAX_FILE_BYTES} bytes, got {size}")
+        raise ModelFileError(path, expected=f"at most {MAX_FILE_BYTES} bytes", got=f"{size}")
     metadata, specs = read_header(path, start, size)
     if list(metadata) != ["netchu"] or not isinstance(metadata["netchu"], str):
-        _refuse(path, "a netchu model, got a safetensors file without netchu's header")
+        raise ModelFileError(path, expected="a netchu model", got="a safetensors file without netchu's header")
     about = strict_json(path, metadata["netchu"].encode("utf-8", "surrogatepass"))
     if type(about.get("format")) is not int or about["format"] != FORMAT:
-        _refuse(path, f"format {FORMAT}, got format={about.get('format')!r:.60}: a newer netchu may read it")
+        raise ModelFileError(
+            path, expected=f"format {FORMAT}", got=f"format={about.get('format')!r:.60}: a newer netchu may read it"
+        )
     for key in ("config", "info"):
         if not isinstance(about.get(key), dict):
-            _refuse(path, f"an object {key!r} in the header, got {about.get(key)!r:.60}")
+            raise ModelFileError(path, expected=f"an object {key!r} in the header", got=f"{about.get(key)!r:.60}")
     return ModelFile(path, about["config"], about["info"], specs, start, size)
 
 
 def header_length(path: str, start: bytes, size: int, limit: int = MAX_HEADER_BYTES) -> int:
     """How many bytes of header follow the first 8 of a file of `size` bytes; ModelFileError if it cannot be."""
     if len(start) < 8:
-        _refuse(path, f"a netchu model, got a file of {len(start)} bytes")
+        raise ModelFileError(path, expected="a netchu model", got=f"a file of {len(start)} bytes")
     length = int.from_bytes(start[:8], "little")
     most = max(min(limit, size - 8), 0)
     if length > most:
-        _refuse(path, f"a header of at most {most} bytes, got {length}: truncated or not a netchu model")
+        raise ModelFileError(
+            path, expected=f"a header of at most {most} bytes", got=f"{length}: truncated or not a netchu model"
+        )
     return length
 
 
@@ -160,63 +163,12 @@ def read_header(path: str, start: bytes, size: int) -> tuple[dict[str, Any], dic
     """
     length = int.from_bytes(start[:8], "little")
     if start[8:9] != b"{":
-        _refuse(path, f"a header that begins with '{{', got {start[8:9]!r}")
+        raise ModelFileError(path, expected="a header that begins with '{'", got=f"{start[8:9]!r}")
     header = strict_json(path, start[8 : 8 + length])
     metadata = header.pop("__metadata__", None)
     if not isinstance(metadata, dict):
-        _refuse(path, "a netchu model, got a safetensors file without netchu's header")
+        raise ModelFileError(path, expected="a netchu model", got="a safetensors file without netchu's header")
     return metadata, _check_tensors(path, header, size - 8 - length)
-
-
-def _refuse(path: str, expected_and_got: str) -> NoReturn:
-    raise ModelFileError(f"{path}: expected {expected_and_got}.")
-
-
-def read_bytes(path: str, count: int, limit: int = MAX_FILE_BYTES) -> tuple[bytes, int]:
-    """The first `count` bytes of a regular file of bounded size, and its size; devices and pipes are not opened."""
-    try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            _refuse(path, "a file, got a folder or a device")
-        if status.st_size > limit:
-            _refuse(path, f"at most {limit} bytes, got {status.st_size}")
-        with Path(path).open("rb") as file:
-            return file.read(count), status.st_size
-    except FileNotFoundError:
-        raise DataNotFoundError(f"{path}: no such model file. `netchu train` makes one.") from None
-    except ModelFileError:  # a ValueError, too: refused above
-        raise
-    except (OSError, ValueError) as error:
-        _refuse(path, f"a readable file, got {error}")
-
-
-def strict_json(path: str, text: bytes) -> dict[str, Any]:
-    """A JSON object without duplicate keys, NaN or Infinity."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len(dict(pairs)) != len(pairs):
-            raise ValueError("a key occurs twice")
-        return dict(pairs)
-
-    def no_constant(name: str) -> NoReturn:
-        raise ValueError(f"{name} is no JSON")
-
-    def finite(digits: str) -> float:
-        if not math.isfinite(float(digits)):
-            raise ValueError(f"{digits[:20]} is too large")
-        return float(digits)
-
-    try:
-        found = json.loads(
-            text.decode("utf-8"), object_pairs_hook=unique, parse_constant=no_constant, parse_float=finite
-        )
-        if b"\\ud" in text.lower():
-            json.dumps(found, ensure_ascii=False).encode("utf-8")  # fails for half a surrogate pair, which is no text
-    except (ValueError, RecursionError) as error:  # also UnicodeDecodeError, and integers of too many digits
-        _refuse(path, f"a JSON header, got {str(error)[:80]}")
-    if not isinstance(found, dict):
-        _refuse(path, f"a JSON object as header, got {type(found).__name__}")
-    return found
 
 
 def _check_tensors(path: str, header: dict[str, Any], data_bytes: int) -> dict[str, TensorSpec]:
@@ -224,20 +176,28 @@ def _check_tensors(path: str, header: dict[str, Any], data_bytes: int) -> dict[s
     specs, spans = {}, []
     for name, entry in header.items():
         if not isinstance(entry, dict) or sorted(entry) != ["data_offsets", "dtype", "shape"]:
-            _refuse(path, f"dtype, shape and data_offsets of {name[:60]!r}, got {entry!r:.60}")
+            raise ModelFileError(path, expected=f"dtype, shape and data_offsets of {name[:60]!r}", got=f"{entry!r:.60}")
         dtype, shape, span = entry["dtype"], entry["shape"], entry["data_offsets"]
         if not isinstance(dtype, str) or dtype not in DTYPES:
-            _refuse(path, f"a dtype among {sorted(DTYPES)} for {name[:60]!r}, got {dtype!r:.60}")
+            raise ModelFileError(
+                path, expected=f"a dtype among {sorted(DTYPES)} for {name[:60]!r}", got=f"{dtype!r:.60}"
+            )
         whole = all(isinstance(v, list) and all(type(n) is int and n >= 0 for n in v) for v in (shape, span))
         if not whole or len(shape) > 8 or len(span) != 2:
-            _refuse(path, f"whole numbers as shape and offsets of {name[:60]!r}, got {entry!r:.60}")
+            raise ModelFileError(
+                path, expected=f"whole numbers as shape and offsets of {name[:60]!r}", got=f"{entry!r:.60}"
+            )
         if math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize != span[1] - span[0]:
-            _refuse(path, f"as many bytes as the shape of {name[:60]!r} needs, got {entry!r:.120}")
+            raise ModelFileError(
+                path, expected=f"as many bytes as the shape of {name[:60]!r} needs", got=f"{entry!r:.120}"
+            )
         specs[name] = TensorSpec(DTYPES[dtype], tuple(shape))
         spans.append(tuple(span))
     spans.sort()
     if [a for a, _ in spans] != [0, *(b for _, b in spans)][: len(spans)] or (
         spans[-1][1] if spans else 0
     ) != data_bytes:
-        _refuse(path, f"tensors that cover the {data_bytes} bytes of data exactly, got spans {str(spans)[:80]}")
+        raise ModelFileError(
+            path, expected=f"tensors that cover the {data_bytes} bytes of data exactly", got=f"spans {str(spans)[:80]}"
+        )
     return specs

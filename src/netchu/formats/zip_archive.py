@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from netchu.formats.read_hdf5 import UnreadableError
+from netchu.formats.document import UnreadableError
 
 __all__ = ["Member", "open_archive", "write_archive"]
 

@@ -11,10 +11,13 @@ A `.keras` file is a zip archive of three members: `metadata.json`; `config.json
     layers/sequential/layers/...                       those of a Sequential within the model
     optimizer/vars/<number>                            iterations, learning rate (if no schedule), slots
 
+Documents are translated here (`keras_config.py`), and arrays brought to a model that is there; to build one from a
+configuration is the business of `netchu.models.loading`.
+
 No library is needed for either, and none that a hostile file could mislead: see docs/decisions/0004-keras-files.md.
 
 Limits: Sequential models of layers that both know, in float32 or float64; files of Keras 3.  Metrics, losses,
-optimizers and layers of one's own are not written.
+optimizers and layers of your own are not written.
 """
 
 from __future__ import annotations
@@ -22,26 +25,35 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Any
 
 import numpy as np
 
-from netchu import losses, metrics, optimizers
+from netchu import optimizers
 from netchu.errors import ModelFileError, UsageError, printable
-from netchu.formats.read_hdf5 import ArrayPlace, UnreadableError, find_arrays, read_array
-from netchu.formats.safetensors import MAX_FILE_BYTES, read_bytes, strict_json
+from netchu.formats.document import (
+    MAX_FILE_BYTES,
+    MAX_LAYERS,
+    MAX_METRICS,
+    UNFIT,
+    UnreadableError,
+    count_layers,
+    read_bytes,
+    strict_json,
+)
+from netchu.formats.read_hdf5 import ArrayPlace, find_arrays, read_array
 from netchu.formats.write_hdf5 import write_hdf5
-from netchu.formats.zip_archive import open_archive, write_archive
+from netchu.formats.zip_archive import Member, open_archive, write_archive
 from netchu.interop.keras_config import layer_from_keras, layer_to_keras, object_from_keras, object_to_keras
 from netchu.layers.base import unused_name
-from netchu.models import Sequential
-from netchu.models.files import MAX_LAYERS, MAX_METRICS, UNFIT, compile_config, count_layers, empty_model
 from netchu.registry import snake_case, to_json
 from netchu.system.disk import write_atomically
 from netchu.tensor import Variable
+from netchu.training.step import Learner
 
-__all__ = ["load_model", "load_weights", "save_model", "save_weights"]
+__all__ = ["KerasFile", "load_weights", "read", "save_model", "save_weights"]
 
 KERAS_VERSION = "3.15.1"  # whose files these are
 WEIGHTS = "model.weights.h5"
@@ -59,7 +71,7 @@ SLOT_GROUPS: dict[type, tuple[tuple[str, ...], ...]] = {
 # --- where things lie ------------------------------------------------------------------------------------------------
 
 
-def weight_paths(model: Sequential, prefix: str = "") -> tuple[set[str], dict[str, Variable]]:
+def weight_paths(model: Learner, prefix: str = "") -> tuple[set[str], dict[str, Variable]]:
     """The paths of all groups in a weights file of the model, and the weights by path."""
     groups = {f"{prefix}vars", f"{prefix}layers"}
     weights: dict[str, Variable] = {}
@@ -68,7 +80,7 @@ def weight_paths(model: Sequential, prefix: str = "") -> tuple[set[str], dict[st
         taken.add(name := unused_name(snake_case(type(layer).__name__), taken))
         path = f"{prefix}layers/{name}"
         groups |= {path, f"{path}/vars"}
-        if isinstance(layer, Sequential):
+        if isinstance(layer, Learner):
             inner_groups, inner_weights = weight_paths(layer, f"{path}/")
             groups |= inner_groups
             weights |= inner_weights
@@ -83,7 +95,7 @@ def optimizer_paths(optimizer: optimizers.Optimizer) -> dict[str, Variable]:
     state = optimizer.state()
     first = [state[name] for name in ("iterations", "learning_rate") if name in state]
     common = (("moving_average",), ("gradient_accumulator",))
-    groups = (*common, *SLOT_GROUPS.get(type(optimizer), (optimizer.slot_names,)))
+    groups = (*common, *SLOT_GROUPS.get(type(optimizer), (tuple(slot.name for slot in optimizer.slot_kinds),)))
     slots = [
         of_weight[name] for group in groups for of_weight in optimizer.slots for name in group if name in of_weight
     ]
@@ -94,16 +106,24 @@ def optimizer_paths(optimizer: optimizers.Optimizer) -> dict[str, Variable]:
 # --- write -----------------------------------------------------------------------------------------------------------
 
 
-def save_model(model: Sequential, filepath: str | PathLike[str]) -> None:
+def save_model(
+    model: Learner, filepath: str | PathLike[str], settings: Mapping[str, Any] | None, info: Mapping[str, Any]
+) -> None:
     """Write a `.keras` file, atomically; equal models give equal files, for no time is written into it.
+
+    Args:
+        model: built.
+        filepath: of the file.
+        settings: what `compile` was given, as netchu writes it down; None for what Keras does not know.
+        info: how the model was trained, in JSON values.
 
     Raises:
         UsageError: a layer, or a setting of one, that Keras does not have.
         ModelFileError: weights with NaN or infinity.
         OSError: the file cannot be written; an old one stays.
     """
-    config = layer_to_keras(model) | {"compile_config": _compile_to_keras(model)}
-    about = {"keras_version": KERAS_VERSION, "date_saved": "1980-01-01@00:00:00", "netchu": model.info}
+    config = layer_to_keras(model) | {"compile_config": _compile_to_keras(settings, model.run_eagerly)}
+    about = {"keras_version": KERAS_VERSION, "date_saved": "1980-01-01@00:00:00", "netchu": dict(info)}
     members = {
         "metadata.json": json.dumps(about, sort_keys=True, allow_nan=False).encode(),
         "config.json": json.dumps(config, allow_nan=False).encode(),
@@ -112,7 +132,7 @@ def save_model(model: Sequential, filepath: str | PathLike[str]) -> None:
     write_atomically(filepath, write_archive(members))
 
 
-def save_weights(model: Sequential, filepath: str | PathLike[str]) -> None:
+def save_weights(model: Learner, filepath: str | PathLike[str]) -> None:
     """Write a `.weights.h5` file, atomically: the weights, and the optimizer's state if the model is compiled.
 
     Raises:
@@ -124,14 +144,14 @@ def save_weights(model: Sequential, filepath: str | PathLike[str]) -> None:
     write_atomically(filepath, _weights_file(model, fspath(filepath), with_optimizer=model.optimizer is not None))
 
 
-def _check_weights_file(where: str, model: Sequential, filepath: str | PathLike[str]) -> None:
+def _check_weights_file(where: str, model: Learner, filepath: str | PathLike[str]) -> None:
     if not str(filepath).endswith(".weights.h5"):
         raise UsageError(where, expected="a name ending in .weights.h5", got=f"filepath={str(filepath)!r}")
     if not model.built:
         raise UsageError(where, expected="a built model", got="built=False", do="Call build() or fit().")
 
 
-def _weights_file(model: Sequential, shown: str, with_optimizer: bool) -> bytes:
+def _weights_file(model: Learner, shown: str, with_optimizer: bool) -> bytes:
     groups, variables = weight_paths(model)
     if with_optimizer and model.optimizer is not None:
         optimizer = model.optimizer
@@ -142,7 +162,7 @@ def _weights_file(model: Sequential, shown: str, with_optimizer: bool) -> bytes:
     arrays = {path: variable.numpy() for path, variable in variables.items()}
     for path, array in arrays.items():
         if not np.isfinite(array).all():
-            raise ModelFileError(f"{shown}: expected finite weights to save, got NaN or infinity in {path!r}.")
+            raise ModelFileError(shown, expected="finite weights to save", got=f"NaN or infinity in {path!r}")
     tree: dict[str, Any] = {}
     for path in (*sorted(groups), *arrays):
         *parents, name = path.split("/")
@@ -153,9 +173,8 @@ def _weights_file(model: Sequential, shown: str, with_optimizer: bool) -> bytes:
     return write_hdf5(tree)
 
 
-def _compile_to_keras(model: Sequential) -> dict[str, Any]:
-    """What `compile` was given, where Keras knows it by name; nothing for an optimizer or a loss of one's own."""
-    settings = compile_config(model)
+def _compile_to_keras(settings: Mapping[str, Any] | None, run_eagerly: bool) -> dict[str, Any]:
+    """What `compile` was given, in Keras's words; nothing for None."""
     if settings is None:
         return {}
     plain, weighted = (
@@ -168,7 +187,7 @@ def _compile_to_keras(model: Sequential) -> dict[str, Any]:
         "loss_weights": None,
         "metrics": plain or None,
         "weighted_metrics": weighted or None,
-        "run_eagerly": model.run_eagerly,
+        "run_eagerly": run_eagerly,
         "steps_per_execution": 1,
         "jit_compile": "auto",
     }
@@ -177,26 +196,85 @@ def _compile_to_keras(model: Sequential) -> dict[str, Any]:
 # --- read ------------------------------------------------------------------------------------------------------------
 
 
-def load_model(
-    filepath: str | PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
-) -> Sequential:
-    """Read a `.keras` file, which Keras or netchu wrote.
+@dataclass(frozen=True)
+class KerasFile:
+    """A `.keras` file whose documents were read and translated; no array of it has been read.
 
-    Nothing in the file is executed or looked up; only netchu's own layers, and classes given here, are made.
+    Attributes:
+        path: of the file, for messages.
+        config: the architecture, as netchu's `Sequential.get_config` would give it.
+        info: what netchu wrote into the file of how the model was trained.
+    """
+
+    path: str
+    config: dict[str, Any]
+    info: dict[str, Any]
+    _compile_config: Any
+    _weights: Member
+
+    def compile_settings(self) -> dict[str, Any] | None:
+        """What `compile` is to be given, as netchu writes it down; None if the file says nothing.
+
+        How Keras was to run its steps is passed over.
+
+        Raises:
+            UsageError: settings that netchu cannot follow.
+        """
+        settings = self._compile_config
+        if not settings:
+            return None
+        if not isinstance(settings, dict):
+            raise UsageError("compile", expected="settings by name", got=f"{settings!r:.60}")
+        plain, weighted = (settings.get(key) or [] for key in ("metrics", "weighted_metrics"))
+        if not isinstance(plain, list) or not isinstance(weighted, list):
+            raise UsageError("compile", expected="lists of metrics", got=f"{plain!r:.60}, {weighted!r:.60}")
+        if len(plain) + len(weighted) > MAX_METRICS:
+            raise UsageError("compile", expected=f"at most {MAX_METRICS} metrics", got=f"{len(plain) + len(weighted)}")
+        loss, loss_weights = settings.get("loss"), settings.get("loss_weights")
+        if isinstance(loss, list) or loss_weights is not None:
+            raise UsageError("compile", expected="one loss, not weighted", got=f"{loss=!r:.60}, {loss_weights=!r:.60}")
+        return {
+            "optimizer": object_from_keras(settings.get("optimizer"), "compile"),
+            "loss": _named_or_made(loss),
+            "metrics": [_named_or_made(metric) for metric in plain],
+            "weighted_metrics": [_named_or_made(metric) for metric in weighted],
+            "run_eagerly": settings.get("run_eagerly") is True,
+        }
+
+    def restore(self, model: Learner, with_optimizer: bool) -> None:
+        """Give a model of this architecture its weights, and its optimizer the state.
+
+        Raises:
+            ModelFileError: the arrays do not fit; found out before anything of their size is allocated.
+        """
+        with refusing(self.path):
+            most = 8 * MAX_SLOTS * model.count_params() + (1 << 23)  # slots and headers included
+            if self._weights.size > most:
+                raise UnreadableError(f"{self._weights.size} bytes of weights for layers that need far fewer")
+            _restore(model, self._weights.read(), with_optimizer)
+
+
+def _named_or_made(value: Any) -> Any:
+    """A name as it is; a loss or a metric that Keras wrote down, translated."""
+    return object_from_keras(value, "compile") if isinstance(value, dict) else value
+
+
+def read(filepath: str | PathLike[str], custom_objects: Mapping[str, Any] | None = None) -> KerasFile:
+    """Read the documents of a `.keras` file, which Keras or netchu wrote.
+
+    Nothing in the file is executed or looked up.
 
     Args:
         filepath: of the model.
-        custom_objects: class name -> class, for layers of one's own, without layers inside them.
-        compile: whether to compile it as it was, with the optimizer's state.
+        custom_objects: class name -> class, for layers of your own, without layers inside them.
 
     Raises:
         DataNotFoundError: no such file.
-        ModelFileError: it is no such file, is damaged, uses what netchu does not have, or its arrays do not fit its
-            layers; found out before anything of its size is allocated.
+        ModelFileError: it is no such file, is damaged, or uses what netchu does not have.
     """
     shown = fspath(filepath)
     data, _ = read_bytes(shown, MAX_FILE_BYTES + 1)
-    with _refusing(shown):
+    with refusing(shown):
         members = open_archive(data, MEMBERS)
         about = strict_json(f"{shown}, metadata.json", members["metadata.json"].read())
         config = strict_json(f"{shown}, config.json", members["config.json"].read())
@@ -207,20 +285,17 @@ def load_model(
         entry = layer_from_keras(config, custom_objects)
         if entry["class_name"] != "Sequential":
             raise UnreadableError(f"a {entry['class_name']} that is no Sequential")
-    model = empty_model(entry["config"], custom_objects, shown)
-    with _refusing(shown, "Load it without its compile settings: load_model(..., compile=False)."):
-        compiled = compile and _compile_from_keras(model, config.get("compile_config"))
-    with _refusing(shown):
-        most = 8 * MAX_SLOTS * model.count_params() + (1 << 23)  # slots and headers included
-        if members[WEIGHTS].size > most:
-            raise UnreadableError(f"{members[WEIGHTS].size} bytes of weights for layers that need far fewer")
-        _restore(model, members[WEIGHTS].read(), with_optimizer=compiled)
-        if isinstance(about.get("netchu"), dict):
-            model.info = about["netchu"]
-    return model
+    info = about.get("netchu")
+    return KerasFile(
+        shown,
+        entry["config"],
+        info if isinstance(info, dict) else {},
+        config.get("compile_config"),
+        members[WEIGHTS],
+    )
 
 
-def load_weights(model: Sequential, filepath: str | PathLike[str]) -> None:
+def load_weights(model: Learner, filepath: str | PathLike[str]) -> None:
     """Read the weights of a `.weights.h5` file into a model of the same layers; an optimizer's state in it is left out.
 
     Raises:
@@ -231,50 +306,25 @@ def load_weights(model: Sequential, filepath: str | PathLike[str]) -> None:
     _check_weights_file("load_weights", model, filepath)
     shown = fspath(filepath)
     data, _ = read_bytes(shown, MAX_FILE_BYTES + 1)
-    with _refusing(shown):
+    with refusing(shown):
         _restore(model, data, with_optimizer=False)
 
 
 @contextmanager
-def _refusing(shown: str, do: str = "") -> Iterator[None]:
+def refusing(shown: str, do: str = "") -> Iterator[None]:
     """Turn what is wrong with a file into one ModelFileError."""
     try:
         yield
     except ModelFileError:
         raise
     except UnreadableError as error:
-        raise ModelFileError(f"{shown}: expected a file of Keras 3, got {error}. {do}".rstrip()) from None
+        raise ModelFileError(shown, expected="a file of Keras 3", got=f"{error}", do=do) from None
     except UNFIT as error:
-        raise ModelFileError(
-            f"{shown}: expected what netchu and Keras both know. {printable(f'{error!s:.300}')} {do}".rstrip()
-        ) from None
+        got = printable(f"{error!s:.300}").rstrip(".")
+        raise ModelFileError(shown, expected="what netchu and Keras both know", got=got, do=do) from None
 
 
-def _compile_from_keras(model: Sequential, settings: Any) -> bool:
-    """Compile the model as a file says; False if it says nothing.  How Keras was to run its steps is passed over."""
-    if not settings:
-        return False
-    if not isinstance(settings, dict):
-        raise UsageError("compile", expected="settings by name", got=f"{settings!r:.60}")
-    plain, weighted = (settings.get(key) or [] for key in ("metrics", "weighted_metrics"))
-    if not isinstance(plain, list) or not isinstance(weighted, list):
-        raise UsageError("compile", expected="lists of metrics", got=f"{plain!r:.60}, {weighted!r:.60}")
-    if len(plain) + len(weighted) > MAX_METRICS:
-        raise UsageError("compile", expected=f"at most {MAX_METRICS} metrics", got=f"{len(plain) + len(weighted)}")
-    loss, loss_weights = settings.get("loss"), settings.get("loss_weights")
-    if isinstance(loss, list) or loss_weights is not None:
-        raise UsageError("compile", expected="one loss, not weighted", got=f"{loss=!r:.60}, {loss_weights=!r:.60}")
-    model.compile(
-        optimizers.get(object_from_keras(settings.get("optimizer"), "compile")),
-        losses.get(object_from_keras(loss, "compile")) if isinstance(loss, dict) else loss,
-        metrics=[metrics.get(object_from_keras(m, "compile")) if isinstance(m, dict) else m for m in plain],
-        weighted_metrics=[metrics.get(object_from_keras(m, "compile")) if isinstance(m, dict) else m for m in weighted],
-        run_eagerly=settings.get("run_eagerly") is True,
-    )
-    return True
-
-
-def _restore(model: Sequential, data: bytes, with_optimizer: bool) -> None:
+def _restore(model: Learner, data: bytes, with_optimizer: bool) -> None:
     """Give the model the weights of a file, and its optimizer the state, if all of them fit; else change no weight."""
     groups, variables = weight_paths(model)
     optimizer = model.optimizer if with_optimizer else None

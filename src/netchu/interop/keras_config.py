@@ -19,9 +19,9 @@ from netchu import constraints, initializers, layers, losses, metrics, optimizer
 from netchu.engines.contract import DTYPES
 from netchu.errors import UsageError
 from netchu.layers.base import Layer
-from netchu.models import Sequential
 from netchu.optimizers import schedules
 from netchu.registry import Configurable
+from netchu.training.step import Learner
 
 __all__ = ["arguments", "layer_from_keras", "layer_to_keras", "object_from_keras", "object_to_keras"]
 
@@ -68,7 +68,7 @@ def layer_from_keras(entry: Any, custom_objects: Mapping[str, Any] | None = None
 
     Args:
         entry: as Keras writes it.
-        custom_objects: class name -> class, for layers of one's own.
+        custom_objects: class name -> class, for layers of your own.
 
     Raises:
         UsageError: a layer that netchu does not have, or one with a setting that it cannot follow.
@@ -183,16 +183,15 @@ def layer_to_keras(layer: Layer, trainable: bool = True) -> dict[str, Any]:
         trainable: whether the models that hold it are trainable.
 
     Raises:
-        UsageError: a layer of one's own, which Keras does not know.
+        UsageError: a layer of your own, which Keras does not know.
     """
     trainable = trainable and layer.trainable
     common: dict[str, Any] = {"name": layer.name, "dtype": _policy(layer.dtype)}
     if not trainable and layer.weights:  # not every layer of Keras takes the setting, but those with weights do
         common["trainable"] = False
-    if isinstance(layer, Sequential):
-        entries = [*([layer._input] if layer._input else []), *layer.layers]
+    if isinstance(layer, Learner):
         shape = {"input_shape": list(layer.input_shape)}
-        inner = {"layers": [layer_to_keras(entry, trainable) for entry in entries]}
+        inner = {"layers": [layer_to_keras(entry, trainable) for entry in layer.entries]}
         whole = {**common, **inner, "build_input_shape": list(layer.input_shape)}
         return {**_named("keras", "Sequential", whole), "build_config": shape}
     name = type(layer).__name__

@@ -18,17 +18,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netchu.errors import MissingExtraError, ModelFileError, UsageError
+from netchu.errors import ModelFileError, UsageError, missing_extra
 from netchu.interop.onnx_graph import Graph
 from netchu.interop.onnx_layers import add_model
 from netchu.layers.base import BatchShape
-from netchu.models import Sequential
 from netchu.system.disk import write_atomically
+from netchu.training.step import Learner
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-OPSET, IR_VERSION = 17, 8
+OPSET = 17
+IR_VERSION = 8
 MAX_WEIGHT_BYTES = 2**31 - 2**24  # a protobuf ends at 2 GiB; 16 MiB for all that is not weights
 BATCH = 1000  # samples at a time in `run`
 
@@ -41,12 +42,10 @@ def need(*libraries: str) -> None:
         except ModuleNotFoundError as error:
             if error.name is None or error.name.partition(".")[0] != library:
                 raise
-            raise MissingExtraError(
-                f"ONNX files need {library}, which is not installed: pip install 'netchu[onnx]'"
-            ) from None
+            raise missing_extra("Writing or running an ONNX file", library, "onnx") from None
 
 
-def export(model: Sequential, filepath: str | PathLike[str]) -> None:
+def export(model: Learner, filepath: str | PathLike[str]) -> None:
     """Write a model to an ONNX file, atomically; equal models give equal files.
 
     Args:
@@ -54,7 +53,7 @@ def export(model: Sequential, filepath: str | PathLike[str]) -> None:
         filepath: a name ending in .onnx; an old file of that name is replaced.
 
     Raises:
-        UsageError: a model that is not built, a layer or activation of one's own, numbers that are not float32.
+        UsageError: a model that is not built, a layer or activation of your own, numbers that are not float32.
         ModelFileError: weights with NaN or infinity.
         MissingExtraError: onnx is not installed.
         OSError: the file cannot be written; an old one stays.
@@ -69,7 +68,7 @@ def export(model: Sequential, filepath: str | PathLike[str]) -> None:
     write_atomically(filepath, proto.SerializeToString(deterministic=True))
 
 
-def to_proto(model: Sequential) -> ModelProto:
+def to_proto(model: Learner) -> ModelProto:
     """The model as the object that an ONNX file holds; see `export`."""
     from onnx import TensorProto, helper, numpy_helper
 
@@ -89,11 +88,11 @@ def to_proto(model: Sequential) -> ModelProto:
     )
 
 
-def to_graph(model: Sequential) -> Graph:
+def to_graph(model: Learner) -> Graph:
     """The model as a list of operators that ends in `output`."""
     if not model.built:
         raise UsageError("export", expected="a built model", got="built=False", do="Call build() or fit().")
-    if type(model).call is not Sequential.call:
+    if not model.calls_layers_in_order:
         raise UsageError("export", expected="a Sequential", got=f"{type(model).__qualname__}, with a call of its own")
     weights = model.named_weights()
     graph = Graph({id(variable): name for name, variable in weights.items()}, model.input_shape)
@@ -104,7 +103,7 @@ def to_graph(model: Sequential) -> Graph:
     graph.nodes[-1].outputs[0] = "output"
     for name, array in graph.constants.items():
         if not np.isfinite(array).all():
-            raise ModelFileError(f"export: expected finite weights. Got: NaN or infinity in {name!r}.")
+            raise ModelFileError("export", expected="finite weights", got=f"NaN or infinity in {name!r}")
     size = sum(array.nbytes for array in graph.constants.values())
     if size > MAX_WEIGHT_BYTES:
         raise UsageError("export", expected=f"at most {MAX_WEIGHT_BYTES:,} bytes of weights", got=f"{size:,}")

@@ -46,13 +46,13 @@ from netchu.layers import (
     SpatialDropout2D,
     ZeroPadding2D,
 )
-from netchu.models import Sequential
 from netchu.ops.windows import Pair, windows_along
+from netchu.training.step import Learner
 
 Converter: TypeAlias = Callable[[Graph, Any, str], str]
 
 
-def add_model(g: Graph, model: Sequential) -> None:
+def add_model(g: Graph, model: Learner) -> None:
     """Add the layers of a model; `g.value` is its input before, its output after.
 
     Raises:
@@ -63,7 +63,7 @@ def add_model(g: Graph, model: Sequential) -> None:
             raise UsageError(f"layer {layer.name!r}", expected="float32 numbers", got=f"dtype={layer.dtype!r}")
         shape = layer.compute_output_shape(g.shape)
         with g.inside(layer):
-            if isinstance(layer, Sequential) and type(layer).call is Sequential.call:
+            if isinstance(layer, Learner) and layer.calls_layers_in_order:
                 add_model(g, layer)
             else:
                 g.value = converter_of(layer)(g, layer, g.value)

@@ -366,7 +366,8 @@ def check_axis(layer: Layer, expected: int | None, shape: tuple[int, ...]) -> No
     """Raise ShapeError, in Keras's words, if the last axis of an input is not what the layer was built for."""
     if expected is not None and shape[-1] != expected:
         raise ShapeError(
-            f"Input 0 of layer '{layer.name}' is incompatible with the layer: expected axis -1 of input shape to have "
-            f"value {expected}, but received input with shape {(None, *shape[1:])}. "
-            "Reshape x, or build the layer for this width."
+            f"Input 0 of layer '{layer.name}' is incompatible with the layer",
+            expected=f"axis -1 of input shape to have value {expected}",
+            got=f"input with shape {(None, *shape[1:])}",
+            do="Reshape x, or build the layer for this width.",
         )

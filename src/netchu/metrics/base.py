@@ -1,6 +1,6 @@
 """`Metric`, and the figures that every other one is made of: the sum, the mean, the mean of a function.
 
-A metric's state lives in Variables, so that a compiled step carries it along.  Every mean is over samples: the last,
+A metric's state lives in Variables, so that a traced step carries it along.  Every mean is over samples: the last,
 smaller batch of an epoch counts for as many samples as it has.
 """
 

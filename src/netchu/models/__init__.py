@@ -3,13 +3,13 @@
     model = Sequential([Input((784,)), Dense(512, activation="relu"), Dense(10, activation="softmax")])
     model.save("model.safetensors");  model = load_model("model.safetensors")
 
-Reading order: `sequential.py` (what a model is), `files.py` (how it is saved and loaded).
+Reading order: `sequential.py` (what a model is), `saving.py`, `loading.py` (from a file to a model), `summary.py`.
 """
 
 from typing import Any
 
 from netchu.left_to_keras import refuse_keras_name
-from netchu.models.files import load_model
+from netchu.models.loading import load_model
 from netchu.models.sequential import Sequential
 
 __all__ = ["Sequential", "load_model"]

@@ -4,8 +4,8 @@
     model.compile("rmsprop", "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(x_train, y_train, epochs=5, batch_size=128)
 
-What a Sequential computes is the for-loop in `call`.  How it is trained stands in `training.py`, how it is saved in
-`files.py` beside this one.
+What a Sequential computes is the for-loop in `call`.  How it is trained stands in `netchu.training`, how it is saved in
+`saving.py` beside this one, and how a file becomes one in `loading.py`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from types import SimpleNamespace
 from typing import Any
 
 from netchu import layers
-from netchu.errors import ShapeError, UsageError, choices
+from netchu.errors import ShapeError, UsageError, unknown_name
 from netchu.layers.base import BatchShape, Layer, unused_name
 from netchu.layers.core import InputLayer
+from netchu.models import saving
 from netchu.models.summary import summary_text
 from netchu.registry import to_json
-from netchu.tensor import Tensor, Variable
+from netchu.tensor import Tensor
 from netchu.training import checks
 from netchu.training.trainer import Trainer
 
@@ -33,9 +34,6 @@ class Sequential(Trainer):
         layers: in order; an `Input` first builds the model at once, otherwise it is built by the first data.
         name: for summaries.
 
-    Attributes:
-        info: a dictionary that `save` writes into the file and `load_model` reads: how the model was trained.
-
     Raises:
         UsageError: something that is no layer, or two layers of one given name.
     """
@@ -45,7 +43,6 @@ class Sequential(Trainer):
         self._input: InputLayer | None = None
         self._layers: list[Layer] = []
         self._shapes: list[BatchShape] = []  # the model's input, then each layer's output, once they are known
-        self.info: dict[str, Any] = {}
         for layer in layers or ():
             self.add(layer)
 
@@ -67,8 +64,10 @@ class Sequential(Trainer):
             return
         if any(layer is known for known in self._layers):
             raise UsageError(
-                f"All layers added to a Sequential model should have unique names. Layer '{layer.name}' is already in "
-                "this model. Make another layer."
+                "All layers added to a Sequential model should have unique names",
+                expected="a layer that is not in this model",
+                got=f"layer '{layer.name}', which is",
+                do="Make another layer.",
             )
         self._give_name(layer)
         self._layers.append(layer)
@@ -96,8 +95,10 @@ class Sequential(Trainer):
         taken = {known.name for known in self._layers}
         if layer.name in taken and layer.named_by_user:
             raise UsageError(
-                f"All layers added to a Sequential model should have unique names. Name '{layer.name}' is already the "
-                "name of a layer in this model. Pass another `name`."
+                "All layers added to a Sequential model should have unique names",
+                expected="a name that no layer of this model has",
+                got=f"name='{layer.name}'",
+                do="Pass another `name`.",
             )
         layer.name = unused_name(layer.name, taken)
 
@@ -110,15 +111,20 @@ class Sequential(Trainer):
         for layer in self._layers:
             if layer.name == name:
                 return layer
-        raise UsageError(choices("layer", name, [layer.name for layer in self._layers]))
+        raise unknown_name("layer", name, [layer.name for layer in self._layers])
 
     def __repr__(self) -> str:
-        return f"Sequential([{', '.join(map(repr, self._entries))}])"
+        return f"Sequential([{', '.join(map(repr, self.entries))}])"
 
     @property
-    def _entries(self) -> list[Layer]:
+    def entries(self) -> list[Layer]:
         """The layers in order, the Input first if there is one."""
         return [*([self._input] if self._input is not None else []), *self._layers]
+
+    @property
+    def calls_layers_in_order(self) -> bool:
+        """Whether nobody has given its class a `call` of another kind."""
+        return type(self).call is Sequential.call
 
     # --- what it computes --------------------------------------------------------------------------------------------
 
@@ -148,8 +154,9 @@ class Sequential(Trainer):
         own = self._shapes[0] if self._shapes else input_shape
         if len(own) != len(input_shape) or any(None not in (n, m) and n != m for n, m in zip(own, input_shape)):
             raise ShapeError(
-                f"Input 0 of layer '{self.name}' is incompatible with the layer: expected shape={own}, found "
-                f"shape={input_shape}"
+                f"Input 0 of layer '{self.name}' is incompatible with the layer",
+                expected=f"shape={own}",
+                got=f"shape={input_shape}",
             )
         for layer in self._layers:
             input_shape = layer.compute_output_shape(input_shape)
@@ -200,7 +207,7 @@ class Sequential(Trainer):
 
     def get_config(self) -> dict[str, Any]:
         """The architecture as JSON values."""
-        return {"name": self.name, "layers": [to_json(layer) for layer in self._entries]}
+        return {"name": self.name, "layers": [to_json(layer) for layer in self.entries]}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Sequential:
@@ -208,7 +215,7 @@ class Sequential(Trainer):
 
         Args:
             config: as `get_config` gives it.
-            custom_objects: class name -> class, for layers of one's own.
+            custom_objects: class name -> class, for layers of your own.
         """
         if not isinstance(config["layers"], list):
             raise UsageError("Sequential", expected="layers as a list", got=f"layers={config['layers']!r:.60}")
@@ -217,15 +224,10 @@ class Sequential(Trainer):
         entries = [layers.registry.get(entry, known) for entry in config["layers"]]
         return cls(entries, name=config.get("name"))
 
-    def named_weights(self) -> dict[str, Variable]:
-        """The weights by the names that files use: `dense/kernel`."""
-        weights = set(map(id, self.weights))
-        return {name: variable for name, variable in self.state().items() if id(variable) in weights}
-
     def save(self, filepath: str | PathLike[str]) -> None:
         """Write architecture, weights and compile settings to one `.safetensors` or `.keras` file, atomically.
 
-        Of the two, `.keras` is Keras's and holds the optimizer's slots.  Metrics, losses and optimizers of one's own
+        Of the two, `.keras` is Keras's and holds the optimizer's slots.  Metrics, losses and optimizers of your own
         are part of neither.  Equal models give equal files.
 
         Raises:
@@ -234,21 +236,19 @@ class Sequential(Trainer):
             ModelFileError: weights with NaN or infinity.
             OSError: the file cannot be written; an old one stays.
         """
-        from netchu.models import files
-
-        files.save_model(self, filepath)
+        saving.save_model(self, filepath)
 
     def save_weights(self, filepath: str | PathLike[str]) -> None:
         """Write the weights to a `.weights.h5` file; see `netchu.interop.keras.save_weights`."""
-        from netchu.models import files
+        from netchu.interop import keras  # loaded when it is asked for
 
-        files.keras_files().save_weights(self, filepath)
+        keras.save_weights(self, filepath)
 
     def load_weights(self, filepath: str | PathLike[str]) -> None:
         """Read weights from a `.weights.h5` file; see `netchu.interop.keras.load_weights`."""
-        from netchu.models import files
+        from netchu.interop import keras
 
-        files.keras_files().load_weights(self, filepath)
+        keras.load_weights(self, filepath)
 
     def export(self, filepath: str | PathLike[str], format: str = "onnx") -> None:
         """Write the model for other programs, which can use it without netchu; see `netchu.interop`.
@@ -262,6 +262,4 @@ class Sequential(Trainer):
             MissingExtraError: the format's library is not installed.
             OSError: the file cannot be written; an old one stays.
         """
-        from netchu.models import files
-
-        files.exporter(format).export(self, filepath)
+        saving.export_model(self, filepath, format)

@@ -206,7 +206,7 @@ def _labels_for(target: Array, output: Tensor) -> Array:
 def check_labels(labels: np.ndarray, classes: int, where: str = "sparse_categorical_crossentropy") -> None:
     """Raise DataError unless every label is a whole number in [0, classes).
 
-    Looked at on the host: a compiled step would silently take the last class for a label that is too large.
+    Looked at on the host: a traced step would silently take the last class for a label that is too large.
     """
     if labels.dtype.kind not in "iu":
         raise DataError(

@@ -7,7 +7,8 @@ Each rule is one pure function, `update`: it takes the weight, its gradient and 
 that the optimizer keeps from step to step) and returns the new weight and the new slots.  What stands before and after
 it is the same for all, in `base.py`; learning rates that change by themselves are in `schedules/`.
 
-Reading order: `sgd.py`, `rmsprop.py`, `adam.py`, `adagrad.py`, `lion.py`, `schedules/`, `base.py`.
+Reading order: `sgd.py`, `rmsprop.py`, `adam.py`, `adagrad.py`, `lion.py`, `schedules/`, then what stands
+behind them all: `slots.py`, `denormals.py`, `clipping.py`, `checks.py`, `base.py`.
 """
 
 from typing import Any
@@ -21,6 +22,7 @@ from netchu.optimizers.denormals import away_from_denormals
 from netchu.optimizers.lion import Lion
 from netchu.optimizers.rmsprop import RMSprop
 from netchu.optimizers.sgd import SGD
+from netchu.optimizers.slots import Slot
 from netchu.registry import Registry
 from netchu.tensor import Variable
 
@@ -35,6 +37,7 @@ __all__ = [
     "Nadam",
     "Optimizer",
     "RMSprop",
+    "Slot",
     "away_from_denormals",
     "classes",
     "get",

@@ -7,6 +7,7 @@ from typing import Any
 from netchu.arguments import check_numbers
 from netchu.engines import Array, xp
 from netchu.optimizers.base import LearningRate, Optimizer, Slots
+from netchu.optimizers.slots import Slot
 
 
 class Adagrad(Optimizer):
@@ -30,8 +31,6 @@ class Adagrad(Optimizer):
         Duchi, Hazan, Singer, "Adaptive Subgradient Methods for Online Learning and Stochastic Optimization" (2011).
     """
 
-    positive_slots = ("accumulator",)
-
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,
@@ -45,9 +44,10 @@ class Adagrad(Optimizer):
         self.initial_accumulator_value = initial_accumulator_value
         self.epsilon = epsilon
 
-    def initial_value(self, slot: str) -> float:
-        """`initial_accumulator_value`, for the accumulator."""
-        return self.initial_accumulator_value if slot == "accumulator" else 0.0
+    @property
+    def slot_kinds(self) -> tuple[Slot, ...]:
+        """`accumulator`."""
+        return (Slot("accumulator", self.initial_accumulator_value, lifted=True),)
 
     def update(self, w: Array, g: Array, slots: Slots, learning_rate: Array, t: Array) -> tuple[Array, Slots]:
         """See `Optimizer.update`."""
@@ -78,9 +78,6 @@ class Adadelta(Optimizer):
         Zeiler, "ADADELTA: An Adaptive Learning Rate Method" (2012).
     """
 
-    positive_slots = ("accumulated_grad",)
-    unlifted_slots = ("accumulated_delta_var",)  # lifted, it would begin to grow by itself where epsilon is 0
-
     def __init__(
         self, learning_rate: LearningRate = 0.001, rho: float = 0.95, epsilon: float = 1e-7, **settings: Any
     ) -> None:
@@ -88,6 +85,11 @@ class Adadelta(Optimizer):
         check_numbers("Adadelta", 0, 1, rho=rho, epsilon=epsilon)
         self.rho = rho
         self.epsilon = epsilon
+
+    @property
+    def slot_kinds(self) -> tuple[Slot, ...]:
+        """`accumulated_grad`, and `accumulated_delta_var`, which would begin to grow by itself if it were lifted."""
+        return Slot("accumulated_grad", lifted=True), Slot("accumulated_delta_var")
 
     def update(self, w: Array, g: Array, slots: Slots, learning_rate: Array, t: Array) -> tuple[Array, Slots]:
         """See `Optimizer.update`."""

@@ -10,6 +10,7 @@ from netchu.arguments import check_numbers
 from netchu.engines import Array, xp
 from netchu.errors import UsageError
 from netchu.optimizers.base import LearningRate, Optimizer, Slots
+from netchu.optimizers.slots import Slot
 
 
 class Adam(Optimizer):
@@ -48,9 +49,6 @@ class Adam(Optimizer):
         Adam and Beyond" (2018) for amsgrad.
     """
 
-    signed_slots = ("momentum",)
-    positive_slots = ("velocity", "velocity_hat")
-
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,
@@ -68,9 +66,10 @@ class Adam(Optimizer):
         self.amsgrad = amsgrad
 
     @property
-    def slot_names(self) -> tuple[str, ...]:
+    def slot_kinds(self) -> tuple[Slot, ...]:
         """`momentum`, `velocity`, and `velocity_hat` for amsgrad."""
-        return ("momentum", "velocity") + ("velocity_hat",) * self.amsgrad
+        greatest = (Slot("velocity_hat", lifted=True),) if self.amsgrad else ()
+        return (Slot("momentum"), Slot("velocity", lifted=True), *greatest)
 
     def update(self, w: Array, g: Array, slots: Slots, learning_rate: Array, t: Array) -> tuple[Array, Slots]:
         """See `Optimizer.update`."""
@@ -127,9 +126,6 @@ class Adamax(Optimizer):
         Kingma and Ba, "Adam: A Method for Stochastic Optimization" (2015), section 7.1.
     """
 
-    signed_slots = ("momentum",)
-    unlifted_slots = ("norm",)  # a maximum, not a sum
-
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,
@@ -143,6 +139,11 @@ class Adamax(Optimizer):
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
+
+    @property
+    def slot_kinds(self) -> tuple[Slot, ...]:
+        """`momentum` and `norm`, which is a maximum and no sum, and so not lifted."""
+        return Slot("momentum"), Slot("norm")
 
     def update(self, w: Array, g: Array, slots: Slots, learning_rate: Array, t: Array) -> tuple[Array, Slots]:
         """See `Optimizer.update`."""
@@ -179,10 +180,6 @@ class Nadam(Optimizer):
         Dozat, "Incorporating Nesterov Momentum into Adam" (2016).
     """
 
-    signed_slots = ("momentum",)
-    positive_slots = ("velocity",)
-    shared_slot_names = ("u_product",)
-
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,
@@ -197,9 +194,15 @@ class Nadam(Optimizer):
         self.beta_2 = beta_2
         self.epsilon = epsilon
 
-    def initial_value(self, slot: str) -> float:
-        """1 for the product, 0 for the others."""
-        return 1.0 if slot == "u_product" else 0.0
+    @property
+    def slot_kinds(self) -> tuple[Slot, ...]:
+        """`momentum` and `velocity`."""
+        return Slot("momentum"), Slot("velocity", lifted=True)
+
+    @property
+    def shared_slot_kinds(self) -> tuple[Slot, ...]:
+        """`u_product`, of all beta_1 so far."""
+        return (Slot("u_product", initial=1.0),)
 
     def warmed_up(self, t: Array) -> Array:
         """beta_1 in step t: half of it at first."""

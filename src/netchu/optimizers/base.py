@@ -20,16 +20,22 @@ from netchu.errors import UsageError
 from netchu.listening import Stage, listener
 from netchu.optimizers import clipping
 from netchu.optimizers.checks import check_averaging, check_bounds, check_gradients, learning_rate_of
-from netchu.optimizers.denormals import away_from_denormals
 from netchu.optimizers.schedules import LearningRateSchedule
+from netchu.optimizers.slots import Slot
 from netchu.registry import Configurable, to_json
 from netchu.tensor import Tensor, Variable, to_array, unwrap, wrap
 
 Slots: TypeAlias = dict[str, Array]
 LearningRate: TypeAlias = float | LearningRateSchedule | Callable[[], Any]
 
-ACCUMULATOR = "gradient_accumulator"  # the slot of `gradient_accumulation_steps`
-AVERAGE = "moving_average"  # the slot of `use_ema`; RMSprop has an "average" of its own, of the gradient
+ACCUMULATOR = "gradient_accumulator"
+AVERAGE = "moving_average"  # RMSprop has an "average" of its own, of the gradient
+MEAN_GRADIENT = Slot(ACCUMULATOR)  # of `gradient_accumulation_steps`
+MOVING_AVERAGE = Slot(AVERAGE)  # of `use_ema`
+
+
+def _made(slot: Slot, shape: tuple[int, ...], dtype: str) -> Variable:
+    return Variable(np.full(shape, slot.initial, dtype), trainable=False, name=slot.name)
 
 
 def _keep(variable: Variable, value: Array, due: Array | None) -> None:
@@ -43,7 +49,7 @@ class Optimizer(Configurable):
     Args:
         learning_rate: >= 0, held in float32 in the Variable `learning_rate`, which may be assigned between steps; or a
             `LearningRateSchedule`; or a function without arguments that is called in each step (under an engine that
-            compiles: once, when the step is traced).
+            traces: once).
         weight_decay: share of each weight, times the learning rate, taken away before the step; None for none.
         clipnorm: greatest Euclidean norm of each gradient.
         clipvalue: greatest absolute value of each element.
@@ -70,12 +76,6 @@ class Optimizer(Configurable):
     References:
         Polyak and Juditsky, "Acceleration of Stochastic Approximation by Averaging" (1992), for the averages.
     """
-
-    signed_slots: tuple[str, ...] = ()
-    positive_slots: tuple[str, ...] = ()  # never negative, and as good as before when lifted by 1e-30
-    unlifted_slots: tuple[str, ...] = ()  # never negative, but not to be lifted
-    shared_slot_names: tuple[str, ...] = ()  # of shape (), one for all weights
-    negligible = 1e-30
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class Optimizer(Configurable):
                 got=f"learning_rate={value!r}",
                 do=f"Make it {where}(learning_rate={value!r}) to assign numbers later.",
             )
-        elif self.weights:  # a compiled step would go on with the old one
+        elif self.weights:  # a traced step would go on with the old one
             raise UsageError(
                 where,
                 expected="a schedule before the first step",
@@ -169,13 +169,14 @@ class Optimizer(Configurable):
         return list(self.state().values())
 
     @property
-    def slot_names(self) -> tuple[str, ...]:
-        """The slots that each weight gets with these settings; all, unless a subclass says otherwise."""
-        return self.signed_slots + self.positive_slots + self.unlifted_slots
+    def slot_kinds(self) -> tuple[Slot, ...]:
+        """The slots that each weight gets with these settings."""
+        return ()
 
-    def initial_value(self, slot: str) -> float:
-        """What fills a slot at first."""
-        return 0.0
+    @property
+    def shared_slot_kinds(self) -> tuple[Slot, ...]:
+        """The slots of shape (), one for all weights."""
+        return ()
 
     def exclude_from_weight_decay(
         self, var_list: Sequence[Variable] | None = None, var_names: Sequence[str] | None = None
@@ -200,12 +201,13 @@ class Optimizer(Configurable):
             UsageError: the optimizer was built for other weights.
         """
         if not self.weights:
-            common = (AVERAGE,) * self.use_ema + (ACCUMULATOR,) * bool(self.gradient_accumulation_steps)
+            common = (*([MOVING_AVERAGE] if self.use_ema else []),
+                      *([MEAN_GRADIENT] if self.gradient_accumulation_steps else []))  # fmt: skip
             self.weights = list(weights)
             self.slots = [
-                {name: self._slot(name, w.shape, w.dtype) for name in (*common, *self.slot_names)} for w in weights
+                {slot.name: _made(slot, w.shape, w.dtype) for slot in (*common, *self.slot_kinds)} for w in weights
             ]
-            self.shared_slots = {name: self._slot(name, (), "float32") for name in self.shared_slot_names}
+            self.shared_slots = {slot.name: _made(slot, (), "float32") for slot in self.shared_slot_kinds}
         elif list(map(id, self.weights)) != list(map(id, weights)):
             raise UsageError(
                 type(self).__name__,
@@ -213,9 +215,6 @@ class Optimizer(Configurable):
                 got=f"{len(weights)} weights {[w.name for w in weights][:6]} after {len(self.weights)} others",
                 do="Make a new optimizer for each model.",
             )
-
-    def _slot(self, name: str, shape: tuple[int, ...], dtype: str) -> Variable:
-        return Variable(np.full(shape, self.initial_value(name), dtype), trainable=False, name=name)
 
     # --- a step ------------------------------------------------------------------------------------------------------
 
@@ -300,7 +299,7 @@ class Optimizer(Configurable):
         """Give weight number `i`, of which `weight` is left after its decay, and its slots their new values."""
         w = self.weights[i]
         slots = self.slots[i]
-        own = {name: self._away_from_denormals(name, slots[name].array) for name in self.slot_names}
+        own = {slot.name: slot.at_the_beginning(slots[slot.name].array) for slot in self.slot_kinds}
         updated, new = self.update(weight, g, own | shared, rate, t)
         _keep(w, updated, due)
         for name, value in new.items():
@@ -319,7 +318,7 @@ class Optimizer(Configurable):
         for w, slots in zip(self.weights, self.slots):
             before = {"weight": w.array, AVERAGE: slots[AVERAGE].array}
             stays = xp.astype(xp.not_equal(updates, 0), w.array.dtype) * self.ema_momentum
-            average = self._away_from_denormals(AVERAGE, stays * slots[AVERAGE].array + (1 - stays) * w.array)
+            average = MOVING_AVERAGE.at_the_beginning(stays * slots[AVERAGE].array + (1 - stays) * w.array)
             slots[AVERAGE].replace(average)
             if every is not None:
                 w.replace(xp.where(xp.equal((updates + 1) % every, 0), average, w.array))
@@ -356,13 +355,6 @@ class Optimizer(Configurable):
         if self.weight_decay is None or any(w is other for other in spared):
             return False
         return not any(re.search(pattern, w.name) for pattern in patterns)
-
-    def _away_from_denormals(self, name: str, value: Array) -> Array:
-        """A slot's value at the beginning of a step, so large that it becomes denormal in none.
-
-        (Lion's may, whose every sign counts, and one that decays to almost nothing: until the next step.)
-        """
-        return away_from_denormals(value, signed=name not in self.positive_slots, negligible=self.negligible)
 
     def update(self, w: Array, g: Array, slots: Slots, learning_rate: Array, t: Array) -> tuple[Array, Slots]:
         """The new weight and the new slots: a pure function.

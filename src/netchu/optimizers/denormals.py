@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from netchu.engines import Array, xp
 
+NEGLIGIBLE = 1e-30
+"""So small that its root stays far below any epsilon beside it."""
 
-def away_from_denormals(slot: Array, *, signed: bool, negligible: float = 1e-30) -> Array:
+
+def away_from_denormals(slot: Array, *, signed: bool, negligible: float = NEGLIGIBLE) -> Array:
     """The slot with no element in 0 < |x| < 1.2e-38.
 
     A second moment (never negative) is lifted by 1e-30, so that its root stays far below any epsilon beside it.  A
     signed slot, and one that may not be lifted, has what is smaller than `negligible` set to 0.  (Adding and
     subtracting 1e-28 would be a pass cheaper, but XLA knows that this is nothing and leaves it out.)
     """
-    return xp.where(xp.abs(slot) < negligible, 0.0, slot) if signed else slot + 1e-30
+    return xp.where(xp.abs(slot) < negligible, 0.0, slot) if signed else slot + NEGLIGIBLE

@@ -10,6 +10,9 @@ from netchu.arguments import check_numbers
 from netchu.engines import Array, xp
 from netchu.errors import UsageError
 from netchu.optimizers.base import LearningRate, Optimizer, Slots
+from netchu.optimizers.slots import Slot
+
+SMALLEST_NORMAL = float(np.finfo("float32").smallest_normal)
 
 
 class Lion(Optimizer):
@@ -33,9 +36,6 @@ class Lion(Optimizer):
         Chen et al., "Symbolic Discovery of Optimization Algorithms" (2023).
     """
 
-    signed_slots = ("momentum",)
-    negligible = float(np.finfo("float32").smallest_normal)  # however small m is, its sign moves the weight
-
     def __init__(
         self, learning_rate: LearningRate = 0.001, beta_1: float = 0.9, beta_2: float = 0.99, **settings: Any
     ) -> None:
@@ -47,6 +47,11 @@ class Lion(Optimizer):
             )
         self.beta_1 = beta_1
         self.beta_2 = beta_2
+
+    @property
+    def slot_kinds(self) -> tuple[Slot, ...]:
+        """`momentum`; however small it is, its sign moves the weight."""
+        return (Slot("momentum", negligible=SMALLEST_NORMAL),)
 
     def update(self, w: Array, g: Array, slots: Slots, learning_rate: Array, t: Array) -> tuple[Array, Slots]:
         """See `Optimizer.update`."""

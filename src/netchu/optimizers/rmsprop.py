@@ -7,6 +7,7 @@ from typing import Any
 from netchu.arguments import check_numbers
 from netchu.engines import Array, xp
 from netchu.optimizers.base import LearningRate, Optimizer, Slots
+from netchu.optimizers.slots import Slot
 
 
 class RMSprop(Optimizer):
@@ -30,9 +31,6 @@ class RMSprop(Optimizer):
         Tieleman and Hinton, "Lecture 6.5: rmsprop" (2012).
     """
 
-    signed_slots = ("average", "momentum")
-    positive_slots = ("velocity",)
-
     def __init__(
         self,
         learning_rate: LearningRate = 0.001,
@@ -50,9 +48,11 @@ class RMSprop(Optimizer):
         self.centered = centered
 
     @property
-    def slot_names(self) -> tuple[str, ...]:
+    def slot_kinds(self) -> tuple[Slot, ...]:
         """`velocity`, and `average` and `momentum` if they are used."""
-        return ("velocity",) + ("average",) * self.centered + ("momentum",) * bool(self.momentum)
+        average = (Slot("average"),) if self.centered else ()
+        momentum = (Slot("momentum"),) if self.momentum else ()
+        return (Slot("velocity", lifted=True), *average, *momentum)
 
     def update(self, w: Array, g: Array, slots: Slots, learning_rate: Array, t: Array) -> tuple[Array, Slots]:
         """See `Optimizer.update`."""

@@ -7,6 +7,7 @@ from typing import Any
 from netchu.arguments import check_numbers
 from netchu.engines import Array
 from netchu.optimizers.base import LearningRate, Optimizer, Slots
+from netchu.optimizers.slots import Slot
 
 
 class SGD(Optimizer):
@@ -25,8 +26,6 @@ class SGD(Optimizer):
         Sutskever, Martens, Dahl, Hinton, "On the importance of initialization and momentum in deep learning" (2013).
     """
 
-    signed_slots = ("momentum",)
-
     def __init__(
         self, learning_rate: LearningRate = 0.01, momentum: float = 0.0, nesterov: bool = False, **settings: Any
     ) -> None:
@@ -36,9 +35,9 @@ class SGD(Optimizer):
         self.nesterov = nesterov
 
     @property
-    def slot_names(self) -> tuple[str, ...]:
+    def slot_kinds(self) -> tuple[Slot, ...]:
         """`momentum` if it is used."""
-        return ("momentum",) if self.momentum else ()
+        return (Slot("momentum"),) if self.momentum else ()
 
     def update(self, w: Array, g: Array, slots: Slots, learning_rate: Array, t: Array) -> tuple[Array, Slots]:
         """See `Optimizer.update`."""

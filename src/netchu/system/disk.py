@@ -19,7 +19,7 @@ def cache_folder() -> Path:
 
     folder = Path(platformdirs.user_cache_dir("netchu", appauthor=False))
     if not folder.is_absolute():  # would otherwise land, as "~" or so, in whatever the current folder is
-        raise OSError(f"the cache folder {str(folder)!r} is not an absolute path; set HOME or XDG_CACHE_HOME")
+        raise OSError(f"the cache folder {str(folder)!r} is no absolute path; set HOME or XDG_CACHE_HOME")
     return folder
 
 

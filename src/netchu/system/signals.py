@@ -10,6 +10,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -83,3 +85,20 @@ class Interruption:
 def raise_terminated(number: int, frame: FrameType | None) -> None:
     """A signal handler that raises Terminated at once: for what a command does before and after its training."""
     raise Terminated
+
+
+@contextmanager
+def ending_by_signal() -> Iterator[None]:
+    """While it is open, SIGTERM and SIGHUP raise Terminated, before and after the training too.
+
+    Does nothing outside the main thread, and leaves a signal alone that the program handles itself.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    numbers = [n for n in TERMINATING if in_main and signal.getsignal(n) is signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, raise_terminated)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)

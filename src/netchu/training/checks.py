@@ -1,6 +1,6 @@
 """What is looked at before a long run starts: data of the wrong shape, data that would train nothing, or NaN.
 
-Labels are checked on the host: a compiled step would silently take the last class for a label that is too large.
+Labels are checked on the host: a traced step would silently take the last class for a label that is too large.
 """
 
 from __future__ import annotations
@@ -137,10 +137,12 @@ def warn_missing_classes(y_train: np.ndarray, y_validation: np.ndarray) -> None:
 def check_layer(layer: object) -> Layer:
     """The layer itself; UsageError, in Keras's words, for what is no layer."""
     if isinstance(layer, type) and issubclass(layer, Layer):
-        raise UsageError(f"Sequential: expected a layer, got the class {layer.__name__}. Write {layer.__name__}(...).")
+        do = f"Write {layer.__name__}(...)."
+        raise UsageError("Sequential", expected="a layer", got=f"the class {layer.__name__}", do=do)
     if not isinstance(layer, Layer):
         raise UsageError(
-            "Only instances of `netchu.layers.Layer` can be added to a Sequential model. "
-            f"Received: {layer!r:.80} (of type {type(layer)})"
+            "Only instances of `netchu.layers.Layer` can be added to a Sequential model",
+            expected="a layer",
+            got=f"{layer!r:.80} (of type {type(layer)})",
         )
     return layer

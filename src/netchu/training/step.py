@@ -41,6 +41,7 @@ class Learner(Layer):
         optimizer: set by `compile`.
         loss: set by `compile`; a Loss, or None.
         run_eagerly, jit_compile: see `compile`.
+        info: JSON values that `save` writes into the file and `load_model` reads: how the model was trained.
         stop_training: set it, in a callback or from another thread, to end a training after the batch.
     """
 
@@ -53,6 +54,7 @@ class Learner(Layer):
         self.run_eagerly = False
         self.jit_compile: bool | str = "auto"
         self.stop_training = False
+        self.info: dict[str, Any] = {}
         self._measures: Measures | None = None
         self._traced = TracedSteps()
 
@@ -68,9 +70,33 @@ class Learner(Layer):
         raise NotImplementedError
 
     @property
+    def entries(self) -> list[Layer]:
+        """The layers in order, an Input first if there is one."""
+        return self.layers
+
+    @property
+    def calls_layers_in_order(self) -> bool:
+        """Whether all that it computes is one layer after the other."""
+        return False
+
+    @property
     def input_shape(self) -> BatchShape:
         """(None, ...)."""
         raise NotImplementedError
+
+    @property
+    def output_shape(self) -> BatchShape:
+        """(None, ...)."""
+        raise NotImplementedError
+
+    def layers_with_shapes(self) -> list[tuple[Layer, BatchShape | None]]:
+        """Each layer with the shape of its output, None while that is not known."""
+        raise NotImplementedError
+
+    def named_weights(self) -> dict[str, Variable]:
+        """The weights by the names that files use: `dense/kernel`."""
+        weights = set(map(id, self.weights))
+        return {name: variable for name, variable in self.state().items() if id(variable) in weights}
 
     # --- one step ----------------------------------------------------------------------------------------------------
 
@@ -120,7 +146,7 @@ class Learner(Layer):
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None, loss: Tensor | None = None
     ) -> Logs:
-        """Take a batch, and its loss if given, into the compiled metrics; all of them so far, by name."""
+        """Take a batch, and its loss if given, into the metrics; all of them so far, by name."""
         if self._measures is not None:
             self._measures.update(y, y_pred, sample_weight, loss, samples=len(x))
         return self.get_metrics_result()

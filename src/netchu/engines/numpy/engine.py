@@ -20,9 +20,9 @@ from netchu.system import environment
 
 
 class NumpyEngine(Engine):
-    """Arrays are `numpy.ndarray`.  `compile` records the step at its first run, and makes a program of it.
+    """Arrays are `numpy.ndarray`.  `trace` records the step at its first run, and makes a program of it.
 
-    Operations compute at once, each line by itself; a step that `compile` was given runs as a program of the same NumPy
+    Operations compute at once, each line by itself; a step that `trace` was given runs as a program of the same NumPy
     calls with the same bits, in memory that is taken once (see `netchu.engines.numpy.program`).
     """
 

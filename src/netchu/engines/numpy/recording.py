@@ -6,7 +6,7 @@ The arrays are handed to the function as `Traced`, which NumPy asks before it co
 `__array_function__`): each call is computed as ever, and noted as a `Call` between `Value`s, which know the form of an
 array but hold none.  `program.py` makes of the notes what can be run again and again.
 
-Limits: the function must be pure, as any step is that an engine compiles.  What it computes without a traced array is a
+Limits: the function must be pure, as any step is that an engine traces.  What it computes without a traced array is a
 constant.
 """
 

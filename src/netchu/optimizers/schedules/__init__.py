@@ -4,7 +4,7 @@
     optimizer = SGD(rate)
     rate(50)                                                   # Tensor(0.05, shape=(), dtype=float32)
 
-A schedule is called inside each step, compiled or not, so it is written in `netchu.ops`.  For one of your own, derive
+A schedule is called inside each step, traced or not, so it is written in `netchu.ops`.  For one of your own, derive
 from `LearningRateSchedule` and define `__call__(self, step)`.
 """
 

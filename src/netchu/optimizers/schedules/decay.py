@@ -91,7 +91,7 @@ class InverseTimeDecay(LearningRateSchedule):
         return self.initial_learning_rate / (1 + self.decay_rate * p)
 
 
-MOST_VALUES = 1000  # each is an operation in every compiled step
+MOST_VALUES = 1000  # each is an operation in every traced step
 
 
 class PiecewiseConstantDecay(LearningRateSchedule):

@@ -12,21 +12,16 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from netchu.cli.output import silence_if_broken
-from netchu.cli.version import version
 from netchu.errors import CheckpointError, DataNotFoundError, NetchuError, UsageError
+from netchu.system import environment
 from netchu.system.disk import temporary_name, write_atomically
-from netchu.system.signals import TERMINATING, raise_terminated
 
 SCHEMA = 1
 
@@ -65,7 +60,7 @@ class RunFolder:
                 got=f"{str(self.path)!r}",
                 do=f"To go on with that run: netchu train --resume {self.path}",
             )
-        document = {"schema": SCHEMA, "netchu": version(), "train": settings}
+        document = {"schema": SCHEMA, "netchu": environment.version(), "train": settings}
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             for leftover in self.path.glob(temporary_name("settings.json", "*")):  # of a killed process
@@ -103,7 +98,7 @@ class RunFolder:
                 "--resume", expected="the folder of a run, with settings.json in it", got=f"{str(self.path)!r}"
             ) from None
         except ValueError as error:
-            raise CheckpointError(f"{self.settings}: expected JSON, got {error}.") from None
+            raise CheckpointError(str(self.settings), expected="JSON", got=f"{error}") from None
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
             raise CheckpointError(str(self.settings), expected=f'"schema": {SCHEMA}', got=f"{document!r:.80}")
         if not isinstance(document.get("train"), dict):
@@ -124,49 +119,3 @@ def new_run_folder(given: str | None) -> RunFolder:
             path.mkdir(parents=True)
             break
     return RunFolder(path)
-
-
-def absolute_if_path(data: str | None) -> str | None:
-    """A folder or a file by its whole name, so that the run can be resumed from elsewhere; names as they are."""
-    return os.path.abspath(data) if data is not None and os.path.exists(data) else data
-
-
-class LastingStream:
-    """A stream for the words of a training: when its terminal is closed they go nowhere, and the run can be saved.
-
-    Args:
-        stream: standard error.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        self.stream, self.isatty = stream, stream.isatty
-
-    def write(self, text: str) -> None:
-        """Write, or lose it."""
-        self._try(lambda: self.stream.write(text))
-
-    def flush(self) -> None:
-        """Have it shown, or lose it."""
-        self._try(self.stream.flush)
-
-    def _try(self, action: Callable[[], object]) -> None:
-        try:
-            action()
-        except BrokenPipeError:  # a reader who left, as in `2>&1 | head -1`, ends the command
-            raise
-        except OSError:
-            silence_if_broken(self.stream)
-
-
-@contextmanager
-def ending_by_signal() -> Iterator[None]:
-    """While it is open, SIGTERM and SIGHUP raise Terminated, before and after the training too."""
-    in_main = threading.current_thread() is threading.main_thread()
-    numbers = [n for n in TERMINATING if in_main and signal.getsignal(n) is signal.SIG_DFL]
-    for number in numbers:
-        signal.signal(number, raise_terminated)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
