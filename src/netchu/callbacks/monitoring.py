@@ -45,7 +45,7 @@ class Monitor(Callback):
             warnings.warn(missing, stacklevel=3)
         return value
 
-    def improves(self, current: Any, reference: float | None) -> bool:
+    def improves(self, current: float, reference: float | None) -> bool:
         """Whether `current` is better than `reference` by more than `min_delta`; compared in float32, as Keras does."""
         if reference is None:
             return True

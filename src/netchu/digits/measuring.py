@@ -64,7 +64,9 @@ def measure(model: models.Sequential, images: NDArray[np.uint8], labels: NDArray
         from_logits = bool(getattr(model.loss, "from_logits", False))
         judged = models.Sequential([Input(model.input_shape[1:]), *model.layers])
         judged.compile("rmsprop", losses.SparseCategoricalCrossentropy(from_logits=from_logits))
-    loss = judged.evaluate(x, labels, batch_size=EVALUATION_BATCH, verbose=0, return_dict=True)["loss"]
+    figures = judged.evaluate(x, labels, batch_size=EVALUATION_BATCH, verbose=0, return_dict=True)
+    assert isinstance(figures, dict)  # it was asked for one
+    loss = figures["loss"]
     if not math.isfinite(loss):
         raise TrainingError("test", expected="a finite loss", got=f"loss={loss}", do="Try a smaller --learning-rate.")
     right = probabilities(model, x).argmax(axis=-1) == labels

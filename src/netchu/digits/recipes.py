@@ -108,7 +108,9 @@ class Recipe:
         reached = f"{self.accuracy:.2%} +- {self.spread:.2%} ({self.seeds} seeds)"
         return f"{self.description}, {epochs}; {reached}, about {self.seconds:g} s on two cores"
 
-    def model(self, image_shape: Sequence[int], classes: int, optimizer: Optimizer, layers: Any = None) -> Sequential:
+    def model(
+        self, image_shape: Sequence[int], classes: int, optimizer: Optimizer, layers: Sequence[Layer] | None = None
+    ) -> Sequential:
         """The compiled network, to be trained on pixels from 0 to 255.
 
         Args:

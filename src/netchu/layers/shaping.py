@@ -168,7 +168,7 @@ class Rescaling(ShapeKeepingLayer):
         ShapeError: an input that scale and offset do not broadcast to.
     """
 
-    def __init__(self, scale: Any, offset: Any = 0.0, **settings: Any) -> None:
+    def __init__(self, scale: float | Sequence[float], offset: float | Sequence[float] = 0.0, **settings: Any) -> None:
         super().__init__(**settings)
         for key, value in (("scale", scale), ("offset", offset)):
             if not _are_numbers(value):

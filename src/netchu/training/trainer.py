@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -31,6 +31,9 @@ from netchu.training.loop import Run, Saver, Validate, alphabetical, run_epochs
 from netchu.training.resuming import Keeper, fingerprint
 from netchu.training.step import Learner
 from netchu.training.traced import line_by_line
+
+Figures: TypeAlias = float | list[float] | dict[str, float]
+"""The loss alone, [loss, metric, ...], or all of them by name."""
 
 _running: WeakKeyDictionary[Trainer, Interruption] = WeakKeyDictionary()
 """The models whose `fit` is running, and what ends it."""
@@ -174,7 +177,7 @@ class Trainer(Learner):
         steps: int | None = None,
         callbacks: Sequence[Callback] | Callback | None = None,
         return_dict: bool = False,
-    ) -> Any:
+    ) -> Figures:
         """The loss and the metrics on samples that are not learnt from.
 
         Args:
@@ -270,7 +273,7 @@ class Trainer(Learner):
         sample_weight: Any = None,
         class_weight: Mapping[int, float] | None = None,
         return_dict: bool = False,
-    ) -> Any:
+    ) -> Figures:
         """One training step.  Returns as `evaluate` does, the figures of this batch.
 
         While a tape is open in this thread, or somebody listens (`netchu.listening`), the step is run line by line,
@@ -281,7 +284,7 @@ class Trainer(Learner):
             sample_weight = weights_for_classes("train_on_batch", as_array(y, "y"), class_weight)
         return self._on_batch("train", x, y, sample_weight, return_dict)
 
-    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Figures:
         """The figures of one batch, without learning; see `train_on_batch`."""
         return self._on_batch("test", x, y, sample_weight, return_dict)
 
@@ -290,7 +293,7 @@ class Trainer(Learner):
         batch = (check_input(self, as_array(x, "x")), None, None)
         return np.array(self.step_function("predict", batch)(batch))
 
-    def _on_batch(self, mode: str, x: Any, y: Any, sample_weight: Any, return_dict: bool) -> Any:
+    def _on_batch(self, mode: str, x: Any, y: Any, sample_weight: Any, return_dict: bool) -> Figures:
         where = f"{mode}_on_batch"
         self.check_compiled(where)
         arrays = checked_arrays(where, self, x, y, sample_weight)
@@ -335,7 +338,7 @@ def _check_counts(
         check_whole("fit", 1, validation_freq=validation_freq)
 
 
-def as_keras_returns(logs: Logs) -> Any:
+def as_keras_returns(logs: Logs) -> float | list[float]:
     """The loss alone as a float, or a list [loss, metric, ...]."""
     values = list(logs.values())
     return values if len(values) > 1 else values[0]
