@@ -1,4 +1,4 @@
-"""Read files as models in a process of its own, and tell what happened to each; `test_hostile_files.py` runs it.
+"""Read files as models in a process of its own, and print what happened to each; `test_hostile_files.py` runs it.
 
     python read_hostile_files.py GOOD FOLDER [PATH ...]       every file of FOLDER, and the paths
     python read_hostile_files.py --junk EVERY OF FOLDER       junk in every setting; see `hostile_files.junk_files`

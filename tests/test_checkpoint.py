@@ -291,7 +291,7 @@ with CheckpointFolder(sys.argv[1]).locked():
 """
 
 
-def test_a_second_run_is_told_who_holds_the_folder_and_a_kill_frees_it(folder: CheckpointFolder) -> None:
+def test_a_second_run_hears_who_holds_the_folder_and_a_kill_frees_it(folder: CheckpointFolder) -> None:
     command = [sys.executable, "-c", HOLDER, str(folder.folder)]
     with subprocess.Popen(command, env=python_environment(), stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
@@ -301,8 +301,8 @@ def test_a_second_run_is_told_who_holds_the_folder_and_a_kill_frees_it(folder: C
         holder.kill()
         holder.wait()
     with folder.locked():
-        told = json.loads((folder.folder / "holder.json").read_text())
-        assert told["pid"] == os.getpid()
+        holder_now = json.loads((folder.folder / "holder.json").read_text())
+        assert holder_now["pid"] == os.getpid()
     assert set(names(folder)) <= {"lock"}
 
 

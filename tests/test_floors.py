@@ -48,7 +48,7 @@ INSIDE: dict[str, list[str]] = {
     "engines/numpy": ["functions", "recording", "memory", "program", "engine", "__init__"],
     "formats": ["document", "safetensors", "checkpoint", "read_hdf5", "write_hdf5", "zip_archive", "__init__"],
     "interop": [
-        "keras_config", "keras", "onnx_graph", "onnx_activations", "onnx_layers", "onnx", "__init__",
+        "model", "keras_config", "keras", "onnx_graph", "onnx_activations", "onnx_layers", "onnx", "__init__",
     ],
     "models": ["summary", "saving", "sequential", "loading", "__init__"],
     "system": ["environment", "disk", "signals", "__init__"],

@@ -532,7 +532,7 @@ MESSAGES = {
     "Keras 2": "a file of Keras '2.15.0', not of Keras 3",
     "functional model": "build the model as a keras.Sequential",
     "layer 'Lambda'": "Got: 'keras.layers.Lambda'",
-    "units 3": "layers/dense/vars/0: ('float32', (3, 2)) where the model has ('float32', (3, 3))",
+    "units 3": "'layers/dense/vars/0': float32 (3, 2) where the model has float32 (3, 3)",
     "two losses": "expected one loss, not weighted",
     "soft link": "a link to another place or file",
     "external link": "a message of type 0x2",
@@ -541,7 +541,7 @@ MESSAGES = {
     "external storage": "a message of type 0x7",
     "NaN weight": "NaN, infinity or a negative count in 'layers/dense/vars/0'",
     "array of float16": "values in 'layers/dense/vars/0' that are no float32",
-    "array missing": "layers/dense/vars/1: nothing where the model has ('float32', (2,))",
+    "array missing": "'layers/dense/vars/1': nothing where the model has float32 (2,)",
     "array more": "something at 'layers/dense/vars/2'",
 }
 

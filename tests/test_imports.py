@@ -34,8 +34,7 @@ LIGHT = [
 
 @pytest.mark.parametrize("statement", LIGHT)
 def test_nothing_heavy_is_loaded(statement: str) -> None:
-    heavy = set(HEAVY) - ({"safetensors"} if "Sequential" in statement else set())  # models know how they are saved
-    assert not loaded_after(statement) & heavy
+    assert not loaded_after(statement) & set(HEAVY)
 
 
 def test_the_probe_sees_what_is_loaded() -> None:

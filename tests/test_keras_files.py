@@ -258,6 +258,31 @@ def test_layer_that_keras_lacks_is_not_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+class Plain(Sequential):
+    """A Sequential under another name."""
+
+
+class Doubled(Sequential):
+    """A Sequential that computes something else."""
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        return 2 * super().call(x, training)
+
+
+NOT_SEQUENTIAL = {
+    "Got: Plain 'plain'. Save it as .safetensors.": lambda: Sequential([Input((3,)), Plain([Dense(2)])]),
+    "Got: Doubled 'doubled'. Save it as .safetensors.": lambda: Sequential([Input((3,)), Doubled([Dense(2)])]),
+    "Got: Doubled, with a call of its own. Save its weights": lambda: Doubled([Input((3,)), Dense(2)]),
+}
+
+
+@pytest.mark.parametrize("message", NOT_SEQUENTIAL)
+def test_model_that_would_come_back_as_another_is_not_written(message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        saved(NOT_SEQUENTIAL[message](), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_schedule_that_keras_lacks_is_not_written(tmp_path: Path) -> None:
     rate = schedules.OneCycle(0.1, 10)
     with pytest.raises(UsageError, match=re.escape("Got: OneCycle. Save it as .safetensors.")):
@@ -307,7 +332,7 @@ def test_weights_that_do_not_fit_change_nothing(tmp_path: Path) -> None:
     before = model.get_weights()
     with pytest.raises(ModelFileError) as refusal:
         model.load_weights(tmp_path / "other.weights.h5")
-    assert "layers/dense_1/vars/0: ('float32', (4, 3)) where the model has ('float32', (4, 2))" in str(refusal.value)
+    assert "'layers/dense_1/vars/0': float32 (4, 3) where the model has float32 (4, 2)" in str(refusal.value)
     for ours, theirs in zip(model.get_weights(), before):
         assert_same_bits(ours, theirs)
 

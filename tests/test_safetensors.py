@@ -21,6 +21,7 @@ from netchu.errors import ModelFileError, UsageError
 from netchu.formats.document import MAX_LAYERS
 from netchu.layers import Dense, Flatten, Input, Layer, ZeroPadding2D
 from netchu.models import load_model
+from netchu.training.trainer import Trainer
 from random_architectures import random_model, random_samples
 from small_nets import classifier, clusters, fixed_weights, run_python, sha256_of
 
@@ -138,6 +139,32 @@ def test_own_layers_come_back_through_custom_objects(tmp_path: Path) -> None:
     assert np.array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
 
 
+class Residual(Trainer):
+    """A model that is no Sequential, used as a layer."""
+
+    def __init__(self, units: int = 3, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+        self.inner = Dense(units)
+
+    def call(self, x: Any) -> Any:
+        return x + self.inner(x)
+
+
+def test_a_model_of_another_kind_is_a_layer_like_any_other(tmp_path: Path) -> None:
+    model = fixed_weights(Sequential([Input((3,)), Residual(3), Dense(2)]))
+    model.save(tmp_path / "model.safetensors")
+    model.save_weights(tmp_path / "model.weights.h5")
+    loaded = load_model(tmp_path / "model.safetensors", custom_objects={"Residual": Residual})
+    assert sha256_of(loaded.get_weights()) == sha256_of(model.get_weights())
+    loaded.load_weights(tmp_path / "model.weights.h5")
+    lines: list[str] = []
+    loaded.summary(print_fn=lines.append, expand_nested=True)
+    assert "residual (Residual)" in lines[0]
+    with pytest.raises(UsageError, match="Got: Residual 'residual'"):
+        model.save(tmp_path / "model.keras")
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_weights_that_are_not_finite_are_not_saved(value: float, tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
@@ -175,9 +202,9 @@ def test_saved_file_has_plain_permissions(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in DATA.glob("format_*.safetensors")))
 def test_file_of_an_earlier_release_predicts_what_it_did(name: str) -> None:
-    told = json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
+    known = json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
     model = load_model(DATA / f"{name}.safetensors")
-    assert_close(model.predict(np.array(told["x"], "float32"), verbose=0), told["predictions"], atol=PREDICTIONS_ATOL)
+    assert_close(model.predict(np.array(known["x"], "float32"), verbose=0), known["predictions"], atol=PREDICTIONS_ATOL)
     assert type(model.optimizer).__name__ == "RMSprop"
     assert model.info["data"] == "normal(0, 1), labels in turn"
 

@@ -61,7 +61,7 @@ def is_own(event: str, path: str) -> bool:
 
 
 def main() -> int:
-    """Read the arguments, do the work, tell."""
+    """Read the arguments, do the work, print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=200_000)
     parser.add_argument("--processes", type=int, default=2)
@@ -75,8 +75,8 @@ def main() -> int:
     wrong = [text for part in parts for text in part["wrong"]]
     slowest = max(part["slowest"] for part in parts)
     memory = [part["memory_mb"] for part in parts]
-    told = {"counts": counts, "slowest_cpu_seconds": slowest, "memory_peak_mb": memory, "wrong": wrong[:50]}
-    print(json.dumps(told | {"seconds": round(time.monotonic() - began, 1)}, indent=1))
+    summary = {"counts": counts, "slowest_cpu_seconds": slowest, "memory_peak_mb": memory, "wrong": wrong[:50]}
+    print(json.dumps(summary | {"seconds": round(time.monotonic() - began, 1)}, indent=1))
     return 1 if wrong else 0
 
 

@@ -8,8 +8,7 @@
 A checkpoint is one safetensors file, `checkpoint-000000469.safetensors`, named after the number of updates it was taken
 at.  Its metadata holds `netchu`, a JSON object, and `sha256`, the checksum of the whole file with sixty-four zeros in
 that place; so a flipped bit anywhere is noticed.  It is written atomically, the newest few are kept, and a damaged one
-gives way to the one before it.  docs/checkpoints.md tells what is promised, and what is not.  This room knows JSON
-values and named arrays, not models.
+gives way to the one before it.  docs/checkpoints.md says what is promised, and what is not.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from netchu.errors import CheckpointError, NetchuError
+from netchu.errors import CheckpointError, ModelFileError, NetchuError
 from netchu.formats.document import read_bytes, strict_json
 from netchu.formats.safetensors import header_length, pack, read_header, unpack
 from netchu.system.disk import temporary_name, write_atomically
@@ -175,28 +174,39 @@ class CheckpointFolder:
 
 
 def read(path: Path) -> Checkpoint:
-    """The checkpoint in a file.  Raises CheckpointError if its checksum is wrong, or anything else in it."""
+    """The checkpoint in a file.
+
+    Raises:
+        CheckpointError: its checksum, or anything else in it, is wrong.
+    """
+    name = path.name
     try:
         data, size = read_bytes(str(path), MAX_FILE_BYTES, MAX_FILE_BYTES)
-        header_length(str(path), data, size, MAX_HEADER_BYTES)
-        metadata, _ = read_header(str(path), data, size)
-        checksum, document = metadata.get("sha256"), metadata.get("netchu")
-        if not isinstance(checksum, str) or not isinstance(document, str) or len(checksum) != len(NO_CHECKSUM):
-            raise CheckpointError(path.name, expected="a checkpoint with its checksum", got="a file without one")
-        before, _, after = data.partition(checksum.encode())
-        if hashlib.sha256(before + NO_CHECKSUM.encode() + after).hexdigest() != checksum:
-            raise CheckpointError(
-                path.name, expected="the bytes that were written", got="others: its checksum is wrong"
-            )
-        content = strict_json(str(path), document.encode())
-        arrays = unpack(str(path), data)
+        header_length(name, data, size, MAX_HEADER_BYTES)
+        metadata, _ = read_header(name, data, size)
+        content = strict_json(name, _checked_document(name, metadata, data))
+        arrays = unpack(name, data)
     except CheckpointError:
         raise
-    except ValueError as error:  # also ModelFileError, and a text that is no UTF-8
-        raise CheckpointError(f"{path.name}: {str(error).removeprefix(f'{path}: '):.200}") from None
+    except ModelFileError as error:  # a whole sentence
+        raise CheckpointError(str(error)) from None
+    except ValueError as error:  # a text that is no UTF-8
+        raise CheckpointError(name, expected="JSON and arrays", got=f"{error!s:.200}") from None
     if content.get("format") != FORMAT:
-        raise CheckpointError(path.name, expected=f"format {FORMAT}", got=f"format={content.get('format')!r:.60}")
+        raise CheckpointError(name, expected=f"format {FORMAT}", got=f"format={content.get('format')!r:.60}")
     return Checkpoint(path, _with_arrays(content["about"], arrays), arrays)
+
+
+def _checked_document(name: str, metadata: dict[str, Any], data: bytes) -> bytes:
+    """The JSON text in the metadata; CheckpointError if the checksum beside it is not that of the file."""
+    checksum = metadata.get("sha256")
+    document = metadata.get("netchu")
+    if not isinstance(checksum, str) or not isinstance(document, str) or len(checksum) != len(NO_CHECKSUM):
+        raise CheckpointError(name, expected="a checkpoint with its checksum", got="a file without one")
+    before, _, after = data.partition(checksum.encode())
+    if hashlib.sha256(before + NO_CHECKSUM.encode() + after).hexdigest() != checksum:
+        raise CheckpointError(name, expected="the bytes that were written", got="others: its checksum is wrong")
+    return document.encode()
 
 
 def _remove(files: list[Path]) -> None:

@@ -1,7 +1,8 @@
-"""What every format begins with: bytes of bounded size, strict JSON, and how much a described model may ask for.
+"""What every format begins with: bytes of bounded size, strict JSON, and what a described model may ask for.
 
-Nothing that stands in a file is believed: a file is opened only if it is a regular one, no more of it is read than its
-format allows, and a configuration is counted before anything is made of it.
+Nothing that stands in a file is believed.  A file is opened only if it is a regular one, no more of it is read than its
+format allows, a configuration is counted before anything is made of it, and the arrays are compared with what the model
+needs before any of them is read.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 import os
 import stat
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,7 +24,6 @@ MAX_FILE_BYTES = 1 << 30
 MAX_LAYERS = 2000  # making a model takes time in proportion to their square
 MAX_METRICS = 100
 MAX_OUTPUT = 1 << 28  # numbers that a layer makes of one sample: 1 GiB in float32
-
 
 # What making something of a hostile configuration can raise.
 UNFIT = (
@@ -36,6 +37,11 @@ class UnreadableError(ValueError):
 
 def read_bytes(path: str, count: int, limit: int = MAX_FILE_BYTES) -> tuple[bytes, int]:
     """The first `count` bytes of a regular file of bounded size, and its size; devices and pipes are not opened.
+
+    Args:
+        path: of the file.
+        count: how many bytes to read, at most.
+        limit: how large the file may be.
 
     Raises:
         DataNotFoundError: no such file.
@@ -60,7 +66,15 @@ def read_bytes(path: str, count: int, limit: int = MAX_FILE_BYTES) -> tuple[byte
 
 
 def strict_json(path: str, text: bytes) -> dict[str, Any]:
-    """A JSON object without duplicate keys, NaN or Infinity; ModelFileError, which names `path`, for anything else."""
+    """The JSON object in a text.
+
+    Args:
+        path: of the file, for messages.
+        text: UTF-8.
+
+    Raises:
+        ModelFileError: it is something else, or has duplicate keys, NaN, Infinity, or text that is none.
+    """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len(dict(pairs)) != len(pairs):
@@ -88,7 +102,33 @@ def strict_json(path: str, text: bytes) -> dict[str, Any]:
     return found
 
 
-def count_layers(config: Any) -> int:
+@dataclass(frozen=True)
+class ArraySpec:
+    """The dtype and the shape of an array that has not been read."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.dtype} {self.shape}"
+
+
+def misfits(found: Mapping[str, ArraySpec], expected: Mapping[str, ArraySpec]) -> str:
+    """In words, where the arrays of a file are not those that a model needs; empty if they are.
+
+    Args:
+        found: in the file, by name.
+        expected: by the model, by name.
+    """
+    wrong = [
+        f"{name[:100]!r}: {found.get(name, 'nothing')} where the model has {expected.get(name, 'nothing')}"
+        for name in sorted({*expected, *found})
+        if expected.get(name) != found.get(name)
+    ]
+    return "; ".join(wrong[:5])[:1000]
+
+
+def count_layers(config: object) -> int:
     """How many layers a configuration describes, those of inner models included."""
     entries = config.get("layers") if isinstance(config, dict) else None
     if not isinstance(entries, list):

@@ -152,9 +152,12 @@ class _File:
             start, length = blocks.pop(0)
             end = start + length
             while count and start + 8 <= end:
-                kind, size, flags = self.number(start, 2), self.number(start + 2, 2), self.number(start + 4, 1)
+                kind = self.number(start, 2)
+                size = self.number(start + 2, 2)
+                flags = self.number(start + 4, 1)
                 body = self.take(start + 8, size)
-                start, count = start + 8 + size, count - 1
+                start += 8 + size
+                count -= 1
                 if kind in HARMLESS:
                     continue
                 if kind == CONTINUATION and size >= 16:
@@ -169,7 +172,8 @@ class _File:
         """The array that an object header describes."""
         if messages.keys() != {DATASPACE, DATATYPE, LAYOUT}:
             raise UnreadableError(f"neither an array nor a group at {path[:100]!r}")
-        space, layout = messages[DATASPACE], messages[LAYOUT]
+        space = messages[DATASPACE]
+        layout = messages[LAYOUT]
         dtype = next((name for code, name in DATATYPES.items() if messages[DATATYPE].startswith(code)), None)
         if dtype is None:
             raise UnreadableError(f"values in {path[:100]!r} that are no {', '.join(DATATYPES.values())}")
@@ -179,7 +183,8 @@ class _File:
         shape = tuple(int.from_bytes(space[8 + 8 * i : 16 + 8 * i], "little") for i in range(rank))
         if layout[:2] != b"\x03\x01" or len(layout) < 18:
             raise UnreadableError(f"an array in pieces, compressed or elsewhere: {path[:100]!r}")
-        start, size = int.from_bytes(layout[2:10], "little"), int.from_bytes(layout[10:18], "little")
+        start = int.from_bytes(layout[2:10], "little")
+        size = int.from_bytes(layout[10:18], "little")
         place = ArrayPlace(dtype, shape, 0 if start == NOWHERE and size == 0 else start)
         if place.size != size or place.start + size > len(self.data):
             raise UnreadableError(f"shape {shape} of {path[:100]!r}, which needs other bytes than there are")
@@ -191,7 +196,8 @@ class _File:
             raise UnreadableError("a group without entries or names")
         heap = int.from_bytes(symbol_table[8:16], "little")
         self.structure(heap, b"HEAP\0")
-        first, length = self.number(heap + 24, 8), self.number(heap + 8, 8)
+        first = self.number(heap + 24, 8)
+        length = self.number(heap + 8, 8)
         self.take(first, length)
         for node in self.symbol_nodes(int.from_bytes(symbol_table[:8], "little")):
             self.structure(node, b"SNOD\x01")

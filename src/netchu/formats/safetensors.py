@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from netchu.errors import ModelFileError, UsageError
-from netchu.formats.document import MAX_FILE_BYTES, read_bytes, strict_json
+from netchu.formats.document import MAX_FILE_BYTES, ArraySpec, misfits, read_bytes, strict_json
 from netchu.system.disk import write_atomically
 
 FORMAT = 1
@@ -27,20 +28,13 @@ DTYPES = {"F32": "float32", "F64": "float64", "I32": "int32", "I64": "int64", "U
 
 
 @dataclass(frozen=True)
-class TensorSpec:
-    """What a header says of one tensor."""
-
-    dtype: str
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class ModelFile:
     """A file whose header was checked; no tensor has been read yet.
 
     Attributes:
-        config: the architecture.
-        info: how it was trained.
+        path: of the file, for messages.
+        config: `"model"`, the architecture, and `"compile"`, what `compile` was given.
+        info: how the model was trained.
         specs: name -> dtype and shape of each tensor.
         start: the checked bytes, header included, as they must still be when the tensors are read.
         size: of the file in bytes.
@@ -49,12 +43,22 @@ class ModelFile:
     path: str
     config: dict[str, Any]
     info: dict[str, Any]
-    specs: dict[str, TensorSpec]
+    specs: dict[str, ArraySpec]
     start: bytes
     size: int
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The tensors.  Raises ModelFileError if one holds NaN or infinity."""
+    def arrays(self, expected: Mapping[str, ArraySpec]) -> dict[str, np.ndarray]:
+        """The tensors by name.
+
+        Args:
+            expected: what the architecture needs, by name; the file must hold this and nothing else.
+
+        Raises:
+            ModelFileError: the tensors are others, found out before any of them is read; one of them holds NaN or
+                infinity; or the file has changed since its header was checked.
+        """
+        if wrong := misfits(self.specs, expected):
+            raise ModelFileError(self.path, expected="tensors that fit the architecture", got=wrong)
         data, _ = read_bytes(self.path, self.size + 1)
         if len(data) != self.size or not data.startswith(self.start):
             raise ModelFileError(self.path, expected="a file that stays as it is while it is read", got="another one")
@@ -123,7 +127,11 @@ def read(path: str | PathLike[str]) -> ModelFile:
 
 
 def check(path: str, start: bytes, size: int) -> ModelFile:
-    """The model file that begins with `start`, the whole header included, and is of `size` bytes."""
+    """The model file that begins with `start`, the whole header included, and has `size` bytes.
+
+    Raises:
+        ModelFileError: it cannot be read.
+    """
     if size > MAX_FILE_BYTES:
         raise ModelFileError(path, expected=f"at most {MAX_FILE_BYTES} bytes", got=f"{size}")
     metadata, specs = read_header(path, start, size)
@@ -153,13 +161,16 @@ def header_length(path: str, start: bytes, size: int, limit: int = MAX_HEADER_BY
     return length
 
 
-def read_header(path: str, start: bytes, size: int) -> tuple[dict[str, Any], dict[str, TensorSpec]]:
+def read_header(path: str, start: bytes, size: int) -> tuple[dict[str, Any], dict[str, ArraySpec]]:
     """The metadata and the checked tensors of a safetensors file.
 
     Args:
         path: for messages.
         start: the first bytes, the whole header included.
         size: of the file in bytes.
+
+    Raises:
+        ModelFileError: the header is no strict JSON, has no metadata, or describes other bytes than the file has.
     """
     length = int.from_bytes(start[:8], "little")
     if start[8:9] != b"{":
@@ -171,13 +182,16 @@ def read_header(path: str, start: bytes, size: int) -> tuple[dict[str, Any], dic
     return metadata, _check_tensors(path, header, size - 8 - length)
 
 
-def _check_tensors(path: str, header: dict[str, Any], data_bytes: int) -> dict[str, TensorSpec]:
+def _check_tensors(path: str, header: dict[str, Any], data_bytes: int) -> dict[str, ArraySpec]:
     """Each tensor's dtype and shape; together they must cover the data exactly, without holes or overlaps."""
-    specs, spans = {}, []
+    specs: dict[str, ArraySpec] = {}
+    spans: list[tuple[int, int]] = []
     for name, entry in header.items():
         if not isinstance(entry, dict) or sorted(entry) != ["data_offsets", "dtype", "shape"]:
             raise ModelFileError(path, expected=f"dtype, shape and data_offsets of {name[:60]!r}", got=f"{entry!r:.60}")
-        dtype, shape, span = entry["dtype"], entry["shape"], entry["data_offsets"]
+        dtype = entry["dtype"]
+        shape = entry["shape"]
+        span = entry["data_offsets"]
         if not isinstance(dtype, str) or dtype not in DTYPES:
             raise ModelFileError(
                 path, expected=f"a dtype among {sorted(DTYPES)} for {name[:60]!r}", got=f"{dtype!r:.60}"
@@ -191,12 +205,11 @@ def _check_tensors(path: str, header: dict[str, Any], data_bytes: int) -> dict[s
             raise ModelFileError(
                 path, expected=f"as many bytes as the shape of {name[:60]!r} needs", got=f"{entry!r:.120}"
             )
-        specs[name] = TensorSpec(DTYPES[dtype], tuple(shape))
-        spans.append(tuple(span))
+        specs[name] = ArraySpec(DTYPES[dtype], tuple(shape))
+        spans.append((span[0], span[1]))
     spans.sort()
-    if [a for a, _ in spans] != [0, *(b for _, b in spans)][: len(spans)] or (
-        spans[-1][1] if spans else 0
-    ) != data_bytes:
+    ends = [0, *(end for _, end in spans)]  # each must be where the next tensor begins
+    if [start for start, _ in spans] != ends[:-1] or ends[-1] != data_bytes:
         raise ModelFileError(
             path, expected=f"tensors that cover the {data_bytes} bytes of data exactly", got=f"spans {str(spans)[:80]}"
         )

@@ -87,7 +87,8 @@ def _array(file: bytearray, array: np.ndarray) -> int:
 
 def _group(file: bytearray, tree: Tree) -> int:
     """Write a group with all that is in it and return the address of its object header."""
-    heap, symbols = bytearray(8), []  # the heap begins with the empty name
+    heap = bytearray(8)  # it begins with the empty name
+    symbols: list[tuple[int, int]] = []
     for name in sorted(tree):
         inside = tree[name]
         header = _group(file, inside) if isinstance(inside, Mapping) else _array(file, inside)

@@ -73,7 +73,7 @@ def open_archive(data: bytes, limits: Mapping[str, int]) -> dict[str, Member]:
     end = len(data) - 22
     if end < 0 or data[end : end + 4] != b"PK\x05\x06":
         raise UnreadableError("no zip file, or one with something behind its end")
-    disks, count, size, start = (_number(data, end + at, length) for at, length in ((4, 4), (8, 4), (12, 4), (16, 4)))
+    disks, count, size, start = (_number(data, end + at, 4) for at in (4, 8, 12, 16))
     if disks or count != len(limits) * 0x10001 or data[end + 20 : end + 22] != b"\0\0" or start + size != end:
         raise UnreadableError(f"a zip file that does not hold {', '.join(limits)} and nothing else")
     members: dict[str, Member] = {}
@@ -109,7 +109,8 @@ def _member(data: bytes, entry: int, limit: int) -> tuple[str, Member, int]:
     """
     if data[entry : entry + 4] != b"PK\x01\x02":
         raise UnreadableError("a damaged zip directory")
-    flags, method = _number(data, entry + 8, 2), _number(data, entry + 10, 2)
+    flags = _number(data, entry + 8, 2)
+    method = _number(data, entry + 10, 2)
     checksum, packed, size = (_number(data, entry + at, 4) for at in (16, 20, 24))
     lengths = [_number(data, entry + at, 2) for at in (28, 30, 32)]  # of the name, more about the member, a comment
     local = _number(data, entry + 42, 4)

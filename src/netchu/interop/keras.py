@@ -11,10 +11,9 @@ A `.keras` file is a zip archive of three members: `metadata.json`; `config.json
     layers/sequential/layers/...                       those of a Sequential within the model
     optimizer/vars/<number>                            iterations, learning rate (if no schedule), slots
 
-Documents are translated here (`keras_config.py`), and arrays brought to a model that is there; to build one from a
-configuration is the business of `netchu.models.loading`.
-
-No library is needed for either, and none that a hostile file could mislead: see docs/decisions/0004-keras-files.md.
+This file translates the documents, with `keras_config.py`, and brings the arrays to a model that exists already:
+`netchu.models.loading` builds it between the two.  Neither needs a library that a hostile file could mislead: see
+docs/decisions/0004-keras-files.md.
 
 Limits: Sequential models of layers that both know, in float32 or float64; files of Keras 3.  Metrics, losses,
 optimizers and layers of your own are not written.
@@ -38,20 +37,22 @@ from netchu.formats.document import (
     MAX_LAYERS,
     MAX_METRICS,
     UNFIT,
+    ArraySpec,
     UnreadableError,
     count_layers,
+    misfits,
     read_bytes,
     strict_json,
 )
 from netchu.formats.read_hdf5 import ArrayPlace, find_arrays, read_array
 from netchu.formats.write_hdf5 import write_hdf5
 from netchu.formats.zip_archive import Member, open_archive, write_archive
-from netchu.interop.keras_config import layer_from_keras, layer_to_keras, object_from_keras, object_to_keras
-from netchu.layers.base import unused_name
+from netchu.interop.keras_config import layer_from_keras, model_to_keras, object_from_keras, object_to_keras
+from netchu.interop.model import Model, is_model
+from netchu.layers.base import Layer, unused_name
 from netchu.registry import snake_case, to_json
 from netchu.system.disk import write_atomically
 from netchu.tensor import Variable
-from netchu.training.step import Learner
 
 __all__ = ["KerasFile", "load_weights", "read", "save_model", "save_weights"]
 
@@ -59,6 +60,7 @@ KERAS_VERSION = "3.15.1"  # whose files these are
 WEIGHTS = "model.weights.h5"
 MEMBERS = {"metadata.json": 1 << 20, "config.json": 4 << 20, WEIGHTS: MAX_FILE_BYTES}  # and their greatest sizes
 MAX_SLOTS = 8  # of one weight
+OPTIMIZER_GROUPS = {"optimizer", "optimizer/vars"}
 
 # In what order Keras writes slots: all weights' slots of one group, weight by weight, then the next group.
 SLOT_GROUPS: dict[type, tuple[tuple[str, ...], ...]] = {
@@ -71,8 +73,13 @@ SLOT_GROUPS: dict[type, tuple[tuple[str, ...], ...]] = {
 # --- where things lie ------------------------------------------------------------------------------------------------
 
 
-def weight_paths(model: Learner, prefix: str = "") -> tuple[set[str], dict[str, Variable]]:
-    """The paths of all groups in a weights file of the model, and the weights by path."""
+def weight_paths(model: Model, prefix: str = "") -> tuple[set[str], dict[str, Variable]]:
+    """The paths of all groups in a weights file of the model, and the weights by path.
+
+    Args:
+        model: built.
+        prefix: of all paths; that of the layer if the model is one within another.
+    """
     groups = {f"{prefix}vars", f"{prefix}layers"}
     weights: dict[str, Variable] = {}
     taken: set[str] = set()
@@ -80,7 +87,7 @@ def weight_paths(model: Learner, prefix: str = "") -> tuple[set[str], dict[str, 
         taken.add(name := unused_name(snake_case(type(layer).__name__), taken))
         path = f"{prefix}layers/{name}"
         groups |= {path, f"{path}/vars"}
-        if isinstance(layer, Learner):
+        if is_model(layer):
             inner_groups, inner_weights = weight_paths(layer, f"{path}/")
             groups |= inner_groups
             weights |= inner_weights
@@ -94,8 +101,9 @@ def optimizer_paths(optimizer: optimizers.Optimizer) -> dict[str, Variable]:
     """An optimizer's Variables by path, in Keras's order; those of its slots are missing as long as it is not built."""
     state = optimizer.state()
     first = [state[name] for name in ("iterations", "learning_rate") if name in state]
-    common = (("moving_average",), ("gradient_accumulator",))
-    groups = (*common, *SLOT_GROUPS.get(type(optimizer), (tuple(slot.name for slot in optimizer.slot_kinds),)))
+    in_one_group = (tuple(slot.name for slot in optimizer.slot_kinds),)
+    of_its_rule = SLOT_GROUPS.get(type(optimizer), in_one_group)
+    groups = (("moving_average",), ("gradient_accumulator",), *of_its_rule)
     slots = [
         of_weight[name] for group in groups for of_weight in optimizer.slots for name in group if name in of_weight
     ]
@@ -107,7 +115,7 @@ def optimizer_paths(optimizer: optimizers.Optimizer) -> dict[str, Variable]:
 
 
 def save_model(
-    model: Learner, filepath: str | PathLike[str], settings: Mapping[str, Any] | None, info: Mapping[str, Any]
+    model: Model, filepath: str | PathLike[str], settings: Mapping[str, Any] | None, info: Mapping[str, Any]
 ) -> None:
     """Write a `.keras` file, atomically; equal models give equal files, for no time is written into it.
 
@@ -122,7 +130,7 @@ def save_model(
         ModelFileError: weights with NaN or infinity.
         OSError: the file cannot be written; an old one stays.
     """
-    config = layer_to_keras(model) | {"compile_config": _compile_to_keras(settings, model.run_eagerly)}
+    config = model_to_keras(model) | {"compile_config": _compile_to_keras(settings, model.run_eagerly)}
     about = {"keras_version": KERAS_VERSION, "date_saved": "1980-01-01@00:00:00", "netchu": dict(info)}
     members = {
         "metadata.json": json.dumps(about, sort_keys=True, allow_nan=False).encode(),
@@ -132,8 +140,12 @@ def save_model(
     write_atomically(filepath, write_archive(members))
 
 
-def save_weights(model: Learner, filepath: str | PathLike[str]) -> None:
+def save_weights(model: Model, filepath: str | PathLike[str]) -> None:
     """Write a `.weights.h5` file, atomically: the weights, and the optimizer's state if the model is compiled.
+
+    Args:
+        model: built.
+        filepath: a name ending in .weights.h5.
 
     Raises:
         UsageError: the model is not built, or the name has another ending.
@@ -144,21 +156,24 @@ def save_weights(model: Learner, filepath: str | PathLike[str]) -> None:
     write_atomically(filepath, _weights_file(model, fspath(filepath), with_optimizer=model.optimizer is not None))
 
 
-def _check_weights_file(where: str, model: Learner, filepath: str | PathLike[str]) -> None:
+def _check_weights_file(where: str, model: Model, filepath: str | PathLike[str]) -> None:
+    """Raise UsageError for another ending, or a model without weights yet."""
     if not str(filepath).endswith(".weights.h5"):
         raise UsageError(where, expected="a name ending in .weights.h5", got=f"filepath={str(filepath)!r}")
     if not model.built:
         raise UsageError(where, expected="a built model", got="built=False", do="Call build() or fit().")
 
 
-def _weights_file(model: Learner, shown: str, with_optimizer: bool) -> bytes:
+def _weights_file(model: Model, shown: str, with_optimizer: bool) -> bytes:
+    """The bytes of the HDF5 file; `shown` is the name of the file for messages."""
     groups, variables = weight_paths(model)
     if with_optimizer and model.optimizer is not None:
         optimizer = model.optimizer
         if not optimizer.weights and optimizers.is_known(optimizer):  # Keras, too, wants slots before the first step
             optimizer = optimizers.get(to_json(optimizer))
             optimizer.build(model.trainable_weights)
-        groups, variables = groups | {"optimizer", "optimizer/vars"}, variables | optimizer_paths(optimizer)
+        groups |= OPTIMIZER_GROUPS
+        variables |= optimizer_paths(optimizer)
     arrays = {path: variable.numpy() for path, variable in variables.items()}
     for path, array in arrays.items():
         if not np.isfinite(array).all():
@@ -177,10 +192,8 @@ def _compile_to_keras(settings: Mapping[str, Any] | None, run_eagerly: bool) -> 
     """What `compile` was given, in Keras's words; nothing for None."""
     if settings is None:
         return {}
-    plain, weighted = (
-        [object_to_keras(metric, "keras.metrics") for metric in settings[key]]
-        for key in ("metrics", "weighted_metrics")
-    )
+    plain = [object_to_keras(metric, "keras.metrics") for metric in settings["metrics"]]
+    weighted = [object_to_keras(metric, "keras.metrics") for metric in settings["weighted_metrics"]]
     return {
         "optimizer": object_to_keras(settings["optimizer"], "keras.optimizers"),
         "loss": object_to_keras(settings["loss"], "keras.losses"),
@@ -203,7 +216,7 @@ class KerasFile:
     Attributes:
         path: of the file, for messages.
         config: the architecture, as netchu's `Sequential.get_config` would give it.
-        info: what netchu wrote into the file of how the model was trained.
+        info: how the model was trained, if netchu wrote the file.
     """
 
     path: str
@@ -225,12 +238,14 @@ class KerasFile:
             return None
         if not isinstance(settings, dict):
             raise UsageError("compile", expected="settings by name", got=f"{settings!r:.60}")
-        plain, weighted = (settings.get(key) or [] for key in ("metrics", "weighted_metrics"))
+        plain = settings.get("metrics") or []
+        weighted = settings.get("weighted_metrics") or []
         if not isinstance(plain, list) or not isinstance(weighted, list):
             raise UsageError("compile", expected="lists of metrics", got=f"{plain!r:.60}, {weighted!r:.60}")
         if len(plain) + len(weighted) > MAX_METRICS:
             raise UsageError("compile", expected=f"at most {MAX_METRICS} metrics", got=f"{len(plain) + len(weighted)}")
-        loss, loss_weights = settings.get("loss"), settings.get("loss_weights")
+        loss = settings.get("loss")
+        loss_weights = settings.get("loss_weights")
         if isinstance(loss, list) or loss_weights is not None:
             raise UsageError("compile", expected="one loss, not weighted", got=f"{loss=!r:.60}, {loss_weights=!r:.60}")
         return {
@@ -241,8 +256,12 @@ class KerasFile:
             "run_eagerly": settings.get("run_eagerly") is True,
         }
 
-    def restore(self, model: Learner, with_optimizer: bool) -> None:
+    def restore(self, model: Model, with_optimizer: bool) -> None:
         """Give a model of this architecture its weights, and its optimizer the state.
+
+        Args:
+            model: built as `config` says; its weights need no memory yet.
+            with_optimizer: whether to restore the optimizer, which must be that of the file.
 
         Raises:
             ModelFileError: the arrays do not fit; found out before anything of their size is allocated.
@@ -255,11 +274,11 @@ class KerasFile:
 
 
 def _named_or_made(value: Any) -> Any:
-    """A name as it is; a loss or a metric that Keras wrote down, translated."""
+    """A name as it is, and the configuration of a loss or a metric in netchu's words."""
     return object_from_keras(value, "compile") if isinstance(value, dict) else value
 
 
-def read(filepath: str | PathLike[str], custom_objects: Mapping[str, Any] | None = None) -> KerasFile:
+def read(filepath: str | PathLike[str], custom_objects: Mapping[str, type[Layer]] | None = None) -> KerasFile:
     """Read the documents of a `.keras` file, which Keras or netchu wrote.
 
     Nothing in the file is executed or looked up.
@@ -295,8 +314,12 @@ def read(filepath: str | PathLike[str], custom_objects: Mapping[str, Any] | None
     )
 
 
-def load_weights(model: Learner, filepath: str | PathLike[str]) -> None:
+def load_weights(model: Model, filepath: str | PathLike[str]) -> None:
     """Read the weights of a `.weights.h5` file into a model of the same layers; an optimizer's state in it is left out.
+
+    Args:
+        model: built.
+        filepath: a name ending in .weights.h5.
 
     Raises:
         UsageError: the model is not built, or the name has another ending.
@@ -312,10 +335,15 @@ def load_weights(model: Learner, filepath: str | PathLike[str]) -> None:
 
 @contextmanager
 def refusing(shown: str, do: str = "") -> Iterator[None]:
-    """Turn what is wrong with a file into one ModelFileError."""
+    """Turn what is wrong with a file into one ModelFileError.
+
+    Args:
+        shown: the name of the file, for the message.
+        do: the mend, if there is one.
+    """
     try:
         yield
-    except ModelFileError:
+    except ModelFileError:  # a sentence already
         raise
     except UnreadableError as error:
         raise ModelFileError(shown, expected="a file of Keras 3", got=f"{error}", do=do) from None
@@ -324,22 +352,23 @@ def refusing(shown: str, do: str = "") -> Iterator[None]:
         raise ModelFileError(shown, expected="what netchu and Keras both know", got=got, do=do) from None
 
 
-def _restore(model: Learner, data: bytes, with_optimizer: bool) -> None:
+def _restore(model: Model, data: bytes, with_optimizer: bool) -> None:
     """Give the model the weights of a file, and its optimizer the state, if all of them fit; else change no weight."""
     groups, variables = weight_paths(model)
     optimizer = model.optimizer if with_optimizer else None
-    state: set[str] = set()
+    state: set[str] = set()  # where its state may be
     if optimizer is not None:
-        groups |= {"optimizer", "optimizer/vars"}
+        groups |= OPTIMIZER_GROUPS
         state = {f"optimizer/vars/{i}" for i in range(MAX_SLOTS * (len(variables) + 1))}
     places = find_arrays(data, groups, variables.keys() | state, left_out=() if with_optimizer else ("optimizer",))
-    _check(variables, {path: place for path, place in places.items() if path not in state})
+    _check_fit({path: place for path, place in places.items() if path not in state}, variables)
     if optimizer is not None:
-        if len(places) - len(variables) > len(optimizer_paths(optimizer)):  # it was built when it was saved
+        # Slots take as much memory as the weights: they are made only now that those are known to be in the file.
+        if len(places) - len(variables) > len(optimizer_paths(optimizer)):  # it had slots when it was saved
             optimizer.build(model.trainable_weights)
-        state_variables = optimizer_paths(optimizer)
-        _check(state_variables, {path: place for path, place in places.items() if path in state})
-        variables |= state_variables
+        of_optimizer = optimizer_paths(optimizer)
+        _check_fit({path: place for path, place in places.items() if path in state}, of_optimizer)
+        variables |= of_optimizer
     arrays = {path: read_array(data, place) for path, place in places.items()}
     for path, array in arrays.items():
         if not np.isfinite(array).all() or (path in state and array.ndim == 0 and array < 0):
@@ -348,16 +377,12 @@ def _restore(model: Learner, data: bytes, with_optimizer: bool) -> None:
         variables[path].assign(array)
 
 
-def _check(variables: Mapping[str, Variable], places: Mapping[str, ArrayPlace]) -> None:
+def _check_fit(places: Mapping[str, ArrayPlace], variables: Mapping[str, Variable]) -> None:
     """Raise UnreadableError, with a list, unless there is an array for each Variable, and no other."""
-    expected = {
-        path: (variable.dtype.replace("int32", "int64"), variable.shape) for path, variable in variables.items()
-    }
-    got = {path: (place.dtype.replace("int32", "int64"), place.shape) for path, place in places.items()}
-    wrong = [
-        f"{path}: {got.get(path, 'nothing')} where the model has {expected.get(path, 'nothing')}"
-        for path in sorted({*expected, *got})
-        if expected.get(path) != got.get(path)
-    ]
-    if wrong:
-        raise UnreadableError(f"arrays that do not fit the layers: {'; '.join(wrong[:5])}")
+    if wrong := misfits(_specs(places), _specs(variables)):
+        raise UnreadableError(f"arrays that do not fit the layers: {wrong}")
+
+
+def _specs(arrays: Mapping[str, ArrayPlace | Variable]) -> dict[str, ArraySpec]:
+    """Dtypes and shapes; Keras counts steps in int32 or int64, which may stand for each other."""
+    return {path: ArraySpec(a.dtype.replace("int32", "int64"), a.shape) for path, a in arrays.items()}

@@ -18,12 +18,14 @@ from typing import Any
 from netchu import constraints, initializers, layers, losses, metrics, optimizers, regularizers
 from netchu.engines.contract import DTYPES
 from netchu.errors import UsageError
+from netchu.interop.model import Model, is_model
 from netchu.layers.base import Layer
 from netchu.optimizers import schedules
 from netchu.registry import Configurable
-from netchu.training.step import Learner
 
-__all__ = ["arguments", "layer_from_keras", "layer_to_keras", "object_from_keras", "object_to_keras"]
+__all__ = [
+    "arguments", "layer_from_keras", "layer_to_keras", "model_to_keras", "object_from_keras", "object_to_keras",
+]  # fmt: skip
 
 # Keras's module -> netchu's, for what stands in settings by class name.
 PARTS = {
@@ -63,7 +65,7 @@ def arguments(cls: type) -> set[str]:
 # --- from Keras ------------------------------------------------------------------------------------------------------
 
 
-def layer_from_keras(entry: Any, custom_objects: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def layer_from_keras(entry: object, custom_objects: Mapping[str, type[Layer]] | None = None) -> dict[str, Any]:
     """netchu's configuration of a layer or a Sequential.
 
     Args:
@@ -81,50 +83,51 @@ def layer_from_keras(entry: Any, custom_objects: Mapping[str, Any] | None = None
             "layer_from_keras", expected="a keras.Sequential", got=f"class_name={name!r}",
             do="netchu has no graphs of layers; build the model as a keras.Sequential.",
         )  # fmt: skip
+    where = f"layer {str(config.get('name'))[:60]!r}"
     cls = (custom_objects or {}).get(name) or (layers.registry.table.get(name) if module == "keras.layers" else None)
     if cls is None:
-        raise UsageError(
-            f"layer {str(config.get('name'))[:60]!r}",
-            expected="a layer that netchu has",
-            got=repr(f"{module}.{name}"[:80]),
-        )
+        raise UsageError(where, expected="a layer that netchu has", got=repr(f"{module}.{name}"[:80]))
     if name == "InputLayer" and "batch_shape" in config:
-        config = {key: value for key, value in config.items() if key != "batch_shape"} | {
-            "shape": _sample_shape(config)
-        }
-    return {"class_name": name, "config": _settings_from_keras(cls, config, f"layer {str(config.get('name'))[:60]!r}")}
+        others = {key: value for key, value in config.items() if key != "batch_shape"}
+        config = {**others, "shape": _without_batch("batch_shape", config["batch_shape"])}
+    return {"class_name": name, "config": _settings_from_keras(cls, config, where)}
 
 
-def _parts(entry: Any) -> tuple[str, str, dict[str, Any]]:
+def _parts(entry: object) -> tuple[str, str, dict[str, Any]]:
     """Class name, module and settings of what Keras wrote down."""
     if isinstance(entry, dict):
-        name, module, config = entry.get("class_name"), entry.get("module"), entry.get("config")
+        name = entry.get("class_name")
+        module = entry.get("module")
+        config = entry.get("config")
         if isinstance(name, str) and isinstance(module, str | None) and isinstance(config, dict):
             return name, module or "", config
     raise UsageError("the configuration", expected="class_name, module and config", got=f"{entry!r:.60}")
 
 
-def _sample_shape(config: dict[str, Any]) -> list[Any]:
-    shape = config["batch_shape"]
+def _without_batch(name: str, shape: object) -> list[Any]:
+    """The shape of a sample, from that of a batch."""
     if not isinstance(shape, list) or not shape:
-        raise UsageError("InputLayer", expected="batch_shape as a list", got=f"batch_shape={shape!r:.60}")
+        raise UsageError("InputLayer", expected=f"{name} as a list", got=f"{name}={shape!r:.60}")
     return shape[1:]
 
 
-def _sequential_from_keras(config: dict[str, Any], custom_objects: Mapping[str, Any] | None) -> dict[str, Any]:
+def _sequential_from_keras(config: dict[str, Any], custom_objects: Mapping[str, type[Layer]] | None) -> dict[str, Any]:
+    """netchu's configuration of a Sequential; one that its data have built gets an Input of their shape."""
     entries = config.get("layers")
     if not isinstance(entries, list):
         raise UsageError("Sequential", expected="layers as a list", got=f"layers={entries!r:.60}")
     found = [layer_from_keras(entry, custom_objects) for entry in entries]
-    if config.get("build_input_shape") and not (found and found[0]["class_name"] == "InputLayer"):
-        shape = _sample_shape({"batch_shape": config["build_input_shape"]})
+    built_for = config.get("build_input_shape")
+    if built_for and not (found and found[0]["class_name"] == "InputLayer"):
+        shape = _without_batch("build_input_shape", built_for)
         found.insert(0, {"class_name": "InputLayer", "config": {"shape": shape}})
     return {"name": config.get("name"), "layers": found}
 
 
 def _settings_from_keras(cls: type, config: dict[str, Any], where: str) -> dict[str, Any]:
     """The settings that netchu's constructor takes; UsageError for another that asks for what netchu does not do."""
-    known, kept = arguments(cls), {}
+    known = arguments(cls)
+    kept: dict[str, Any] = {}
     for key, value in config.items():
         if key == "dtype" and key in known:
             kept[key] = _dtype_from_keras(value, where)
@@ -136,7 +139,7 @@ def _settings_from_keras(cls: type, config: dict[str, Any], where: str) -> dict[
     return kept
 
 
-def _dtype_from_keras(value: Any, where: str) -> str:
+def _dtype_from_keras(value: object, where: str) -> str:
     """The name of a dtype, from itself or from a policy that computes in that same dtype."""
     if isinstance(value, dict) and value.get("class_name") == "DTypePolicy" and isinstance(value.get("config"), dict):
         value = value["config"].get("name")
@@ -151,11 +154,11 @@ def _value_from_keras(value: Any, where: str) -> Any:
     return object_from_keras(value, where) if isinstance(value, dict) else value
 
 
-def object_from_keras(value: Any, where: str = "the configuration") -> Any:
+def object_from_keras(value: object, where: str = "the configuration") -> str | dict[str, Any] | None:
     """netchu's name or configuration of an initializer, a loss, an optimizer ...
 
     Args:
-        value: a name, or a configuration as Keras writes it.
+        value: a name, or a configuration as Keras writes it; None stays None.
         where: for messages.
 
     Raises:
@@ -164,7 +167,7 @@ def object_from_keras(value: Any, where: str = "the configuration") -> Any:
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, dict) and value.get("class_name") == "function" and isinstance(value.get("config"), str):
-        return value["config"]
+        return str(value["config"])
     name, module, config = _parts(value)
     cls = getattr(MODULES.get(module), name, None) if name.isidentifier() and name[0].isupper() else None
     if not (isinstance(cls, type) and issubclass(cls, Configurable)):
@@ -175,26 +178,38 @@ def object_from_keras(value: Any, where: str = "the configuration") -> Any:
 # --- to Keras --------------------------------------------------------------------------------------------------------
 
 
+def model_to_keras(model: Model, trainable: bool = True) -> dict[str, Any]:
+    """Keras's configuration of a Sequential.
+
+    Args:
+        model: built.
+        trainable: whether the models that hold it are trainable.
+
+    Raises:
+        UsageError: it has a `call` of its own, or one of its layers is your own or has a setting that Keras lacks.
+    """
+    if not model.calls_layers_in_order:
+        got = f"{type(model).__qualname__}, with a call of its own"
+        raise UsageError("save", expected="a Sequential", got=got, do="Save its weights: save_weights(...).")
+    shape = list(model.input_shape)
+    inner = [layer_to_keras(layer, trainable and model.trainable) for layer in model.input_and_layers]
+    config = {**_common_to_keras(model, trainable), "layers": inner, "build_input_shape": shape}
+    return {**_named("keras", "Sequential", config), "build_config": {"input_shape": shape}}
+
+
 def layer_to_keras(layer: Layer, trainable: bool = True) -> dict[str, Any]:
-    """Keras's configuration of a layer or a Sequential.
+    """Keras's configuration of a layer, which may itself be a model.
 
     Args:
         layer: of netchu.
         trainable: whether the models that hold it are trainable.
 
     Raises:
-        UsageError: a layer of your own, which Keras does not know.
+        UsageError: a layer of your own, which Keras does not know, or a setting that it lacks.
     """
-    trainable = trainable and layer.trainable
-    common: dict[str, Any] = {"name": layer.name, "dtype": _policy(layer.dtype)}
-    if not trainable and layer.weights:  # not every layer of Keras takes the setting, but those with weights do
-        common["trainable"] = False
-    if isinstance(layer, Learner):
-        shape = {"input_shape": list(layer.input_shape)}
-        inner = {"layers": [layer_to_keras(entry, trainable) for entry in layer.entries]}
-        whole = {**common, **inner, "build_input_shape": list(layer.input_shape)}
-        return {**_named("keras", "Sequential", whole), "build_config": shape}
     name = type(layer).__name__
+    if is_model(layer) and name == "Sequential":  # Keras looks for its weights by the name of the class
+        return model_to_keras(layer, trainable)
     if layers.registry.table.get(name) is not type(layer):
         raise UsageError("save", expected="layers that Keras has, too", got=f"{name} {layer.name!r}",
                          do="Save it as .safetensors.")  # fmt: skip
@@ -204,7 +219,15 @@ def layer_to_keras(layer: Layer, trainable: bool = True) -> dict[str, Any]:
         return _named("keras.layers", name, {"batch_shape": [None, *shape], "dtype": layer.dtype, "name": layer.name})
     if "data_format" in config:
         config["data_format"] = "channels_last"
-    return _named("keras.layers", name, {**config, **common})
+    return _named("keras.layers", name, {**config, **_common_to_keras(layer, trainable)})
+
+
+def _common_to_keras(layer: Layer | Model, trainable: bool) -> dict[str, Any]:
+    """The settings that layers and models have in common."""
+    common: dict[str, Any] = {"name": layer.name, "dtype": _policy(layer.dtype)}
+    if layer.weights and not (trainable and layer.trainable):  # some layers of Keras without weights do not take it
+        common["trainable"] = False
+    return common
 
 
 def _named(module: str, class_name: str, config: dict[str, Any]) -> dict[str, Any]:
@@ -230,7 +253,7 @@ def _value_to_keras(value: Any) -> Any:
     return value
 
 
-def object_to_keras(entry: Any, module: str) -> Any:
+def object_to_keras(entry: str | Mapping[str, Any], module: str) -> str | dict[str, Any]:
     """Keras's configuration of an optimizer, a loss or a metric, which has the same name in Keras's `module`.
 
     Args:

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netchu.errors import ModelFileError, UsageError, missing_extra
+from netchu.interop.model import Model
 from netchu.interop.onnx_graph import Graph
 from netchu.interop.onnx_layers import add_model
 from netchu.layers.base import BatchShape
 from netchu.system.disk import write_atomically
-from netchu.training.step import Learner
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -35,7 +35,7 @@ BATCH = 1000  # samples at a time in `run`
 
 
 def need(*libraries: str) -> None:
-    """Raise MissingExtraError with the pip line if one of the libraries is not installed."""
+    """Import libraries; raise MissingExtraError with the pip line for the first that is not installed."""
     for library in libraries:
         try:
             importlib.import_module(library)
@@ -45,7 +45,7 @@ def need(*libraries: str) -> None:
             raise missing_extra("Writing or running an ONNX file", library, "onnx") from None
 
 
-def export(model: Learner, filepath: str | PathLike[str]) -> None:
+def export(model: Model, filepath: str | PathLike[str]) -> None:
     """Write a model to an ONNX file, atomically; equal models give equal files.
 
     Args:
@@ -68,7 +68,7 @@ def export(model: Learner, filepath: str | PathLike[str]) -> None:
     write_atomically(filepath, proto.SerializeToString(deterministic=True))
 
 
-def to_proto(model: Learner) -> ModelProto:
+def to_proto(model: Model) -> ModelProto:
     """The model as the object that an ONNX file holds; see `export`."""
     from onnx import TensorProto, helper, numpy_helper
 
@@ -88,8 +88,15 @@ def to_proto(model: Learner) -> ModelProto:
     )
 
 
-def to_graph(model: Learner) -> Graph:
-    """The model as a list of operators that ends in `output`."""
+def to_graph(model: Model) -> Graph:
+    """The model as a list of operators that ends in `output`.
+
+    Args:
+        model: built.
+
+    Raises:
+        UsageError, ModelFileError: see `export`.
+    """
     if not model.built:
         raise UsageError("export", expected="a built model", got="built=False", do="Call build() or fit().")
     if not model.calls_layers_in_order:

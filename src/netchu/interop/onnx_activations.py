@@ -67,7 +67,8 @@ def _glu(g: Graph, x: str) -> str:
 def _sparsemax(g: Graph, x: str) -> str:
     """`max(x - tau, 0)`, tau from the longest head of the sorted row that lies above the head's own threshold."""
     x = g.channels(x, first=False)
-    n, last = g.shape[-1] or 0, np.asarray([-1])
+    n = g.shape[-1] or 0
+    last = np.asarray([-1])
     largest, _ = g.add_many("TopK", 2, x, np.asarray([n]), axis=-1)
     heads = g.add("CumSum", largest, np.asarray(-1))
     above = g.add("Add", 1.0, g.add("Mul", np.arange(1, n + 1, dtype=np.float32), largest))
@@ -120,7 +121,7 @@ def activate(g: Graph, x: str, function: Callable[..., Any], where: str) -> str:
         where: whose activation it is, for the message.
 
     Raises:
-        UsageError: a function of one's own, or one that needs more arguments than a layer gives.
+        UsageError: a function of your own, or one that needs more arguments than a layer gives.
     """
     if function not in activations.known or function.__name__ not in MAKERS:
         shown = getattr(function, "__qualname__", repr(function))

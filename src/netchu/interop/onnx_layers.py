@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from netchu.errors import UsageError
+from netchu.interop.model import Model, is_model
 from netchu.interop.onnx_activations import activate, relu
 from netchu.interop.onnx_graph import Graph
 from netchu.layers import (
@@ -47,13 +48,16 @@ from netchu.layers import (
     ZeroPadding2D,
 )
 from netchu.ops.windows import Pair, windows_along
-from netchu.training.step import Learner
 
 Converter: TypeAlias = Callable[[Graph, Any, str], str]
 
 
-def add_model(g: Graph, model: Learner) -> None:
+def add_model(g: Graph, model: Model) -> None:
     """Add the layers of a model; `g.value` is its input before, its output after.
+
+    Args:
+        g: the graph.
+        model: built.
 
     Raises:
         UsageError: a layer that is not netchu's own, one whose numbers are not float32, or an unknown activation.
@@ -63,7 +67,7 @@ def add_model(g: Graph, model: Learner) -> None:
             raise UsageError(f"layer {layer.name!r}", expected="float32 numbers", got=f"dtype={layer.dtype!r}")
         shape = layer.compute_output_shape(g.shape)
         with g.inside(layer):
-            if isinstance(layer, Learner) and layer.calls_layers_in_order:
+            if is_model(layer) and layer.calls_layers_in_order:
                 add_model(g, layer)
             else:
                 g.value = converter_of(layer)(g, layer, g.value)

@@ -1,5 +1,7 @@
 """Loading a model: from a file to a Sequential, the architecture before the arrays.
 
+    model = load_model("digits.safetensors")           # or "digits.keras", whoever of the two wrote it
+
 What a file describes is built first, with weights that have shapes and no memory; only when the arrays of the file fit
 them is anything of their size read.  netchu's own format is read by `netchu.formats.safetensors`, Keras's by
 `netchu.interop.keras`, which is loaded when it is asked for.
@@ -15,14 +17,14 @@ from typing import Any
 from netchu import engines
 from netchu.errors import ModelFileError, UsageError, printable
 from netchu.formats import safetensors
-from netchu.formats.document import UNFIT, check_counts
-from netchu.layers.base import shapes_only
+from netchu.formats.document import UNFIT, ArraySpec, check_counts
+from netchu.layers.base import Layer, shapes_only
 from netchu.models.saving import check_outputs
 from netchu.models.sequential import Sequential
 
 
 def load_model(
-    filepath: str | PathLike[str], custom_objects: Mapping[str, Any] | None = None, compile: bool = True
+    filepath: str | PathLike[str], custom_objects: Mapping[str, type[Layer]] | None = None, compile: bool = True
 ) -> Sequential:
     """Read a model that `save` wrote, or from a `.keras` file one that Keras wrote.
 
@@ -38,22 +40,20 @@ def load_model(
         ModelFileError: it is no such model, is damaged, names an unknown layer, or its tensors do not fit its
             architecture; found out before anything of its size is allocated.
     """
-    if str(filepath).endswith(".keras"):
-        return _load_keras(filepath, custom_objects, compile)
+    load = _load_keras if str(filepath).endswith(".keras") else _load_safetensors
+    return load(filepath, custom_objects, compile)
+
+
+def _load_safetensors(
+    filepath: str | PathLike[str], custom_objects: Mapping[str, type[Layer]] | None, compile: bool
+) -> Sequential:
+    """The model in a file of netchu's own format."""
     file = safetensors.read(filepath)
     model = empty_model(file.config.get("model"), custom_objects, file.path)
-    variables = model.named_weights()
-    expected = {name: safetensors.TensorSpec(v.dtype, v.shape) for name, v in variables.items()}
-    wrong = [
-        f"{name[:60]!r}: {file.specs.get(name, 'nothing')} where the model has {expected.get(name, 'nothing')}"
-        for name in sorted({*expected, *file.specs})
-        if expected.get(name) != file.specs.get(name)
-    ]
-    if wrong:
-        raise ModelFileError(file.path, expected="tensors that fit the architecture", got="; ".join(wrong[:5])[:1000])
-    arrays = file.arrays()
-    for name, variable in variables.items():
-        variable.array = engines.current().asarray(arrays[name])
+    weights = model.named_weights()
+    arrays = file.arrays({name: ArraySpec(weight.dtype, weight.shape) for name, weight in weights.items()})
+    for name, weight in weights.items():
+        weight.array = engines.current().asarray(arrays[name])
     model.info = file.info
     if compile and file.config.get("compile"):
         with _fitting(file.path, "compile settings with known names"):
@@ -65,7 +65,9 @@ def load_model(
     return model
 
 
-def _load_keras(filepath: str | PathLike[str], custom_objects: Mapping[str, Any] | None, compile: bool) -> Sequential:
+def _load_keras(
+    filepath: str | PathLike[str], custom_objects: Mapping[str, type[Layer]] | None, compile: bool
+) -> Sequential:
     """The model in a `.keras` file; with `compile` also its optimizer's state."""
     from netchu.interop import keras  # loaded when it is asked for
 
@@ -82,11 +84,11 @@ def _load_keras(filepath: str | PathLike[str], custom_objects: Mapping[str, Any]
     return model
 
 
-def empty_model(config: Any, custom_objects: Mapping[str, Any] | None, path: str) -> Sequential:
+def empty_model(config: object, custom_objects: Mapping[str, type[Layer]] | None, path: str) -> Sequential:
     """A model of a file's architecture, whose weights have shapes but no memory yet.
 
     Args:
-        config: as `Sequential.get_config` gives it.
+        config: as `Sequential.get_config` gives it, or whatever else stands in its place in the file.
         custom_objects: class name -> class, for layers of your own.
         path: of the file, for messages.
 
@@ -94,6 +96,8 @@ def empty_model(config: Any, custom_objects: Mapping[str, Any] | None, path: str
         ModelFileError: it describes no model.
     """
     with _fitting(path, "an architecture of known layers"):
+        if not isinstance(config, dict):
+            raise UsageError("load_model", expected="a configuration", got=f"{config!r:.60}")
         check_counts("load_model", {"model": config})
         with shapes_only():
             model = Sequential.from_config(config, custom_objects)
@@ -109,7 +113,7 @@ def _compile(model: Sequential, settings: Mapping[str, Any]) -> None:
         settings["loss"],
         metrics=settings.get("metrics", []),
         weighted_metrics=settings.get("weighted_metrics", []),
-        run_eagerly=settings.get("run_eagerly", False),
+        run_eagerly=settings.get("run_eagerly") is True,
     )
 
 

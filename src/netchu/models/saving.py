@@ -1,7 +1,11 @@
 """Saving a model: what goes into a file, and which room knows which ending.
 
-netchu's own format is specified in docs/file-format.md and written by `netchu.formats.safetensors`; the files of other
-programs belong to `netchu.interop`, whose modules are loaded when they are asked for.
+    save_model(model, "digits.safetensors")            # or "digits.keras"
+    export_model(model, "digits.onnx", "onnx")
+
+netchu's own format is specified in docs/file-format.md and written by `netchu.formats.safetensors`.  The files of other
+programs belong to `netchu.interop`, whose modules are loaded when they are asked for.  What could not be read back is
+refused here, before a file is written.
 """
 
 from __future__ import annotations
@@ -9,17 +13,36 @@ from __future__ import annotations
 import inspect
 import math
 from os import PathLike
-from typing import Any
+from typing import Any, Protocol
 
 from netchu import activations, engines, layers, losses, metrics, optimizers, random
 from netchu.errors import UsageError, unknown_name
 from netchu.formats import safetensors
 from netchu.formats.document import MAX_OUTPUT, check_counts
+from netchu.interop.model import Model, is_model
+from netchu.layers import Layer
+from netchu.metrics import Metric
 from netchu.registry import Configurable, is_netchus, to_json
-from netchu.training.step import Learner
+from netchu.training.measures import Measures
 
 
-def save_model(model: Learner, filepath: str | PathLike[str]) -> None:
+class TrainableModel(Model, Protocol):
+    """A model that a file can hold whole: with what `compile` chose, and how it was trained.
+
+    Attributes:
+        loss: None before `compile`.
+        info: JSON values: how it was trained.
+    """
+
+    loss: losses.Loss | None
+    info: dict[str, Any]
+    measures: Measures | None
+
+    def get_config(self) -> dict[str, Any]:
+        """The architecture as JSON values."""
+
+
+def save_model(model: TrainableModel, filepath: str | PathLike[str]) -> None:
     """Write a model to a file of its own; see `Sequential.save`.
 
     Args:
@@ -36,7 +59,7 @@ def save_model(model: Learner, filepath: str | PathLike[str]) -> None:
     config = {"model": model.get_config(), "compile": compile_config(model)}
     check_counts("save", config)
     check_outputs("save", model)
-    _refuse_namesakes(model)
+    _refuse_what_cannot_be_named(model)
     if str(filepath).endswith(".keras"):
         from netchu.interop import keras  # loaded when it is asked for
 
@@ -53,62 +76,31 @@ def save_model(model: Learner, filepath: str | PathLike[str]) -> None:
     safetensors.write(filepath, config, {**about, **model.info}, arrays)
 
 
-def compile_config(model: Learner) -> dict[str, Any] | None:
+def compile_config(model: TrainableModel) -> dict[str, Any] | None:
     """What `compile` was given, where netchu knows it by name; None for an optimizer or a loss of your own."""
-    chosen = model._measures
-    if chosen is None or not optimizers.is_known(model.optimizer) or type(model.loss) not in losses.classes:
+    measures = model.measures
+    if measures is None or not optimizers.is_known(model.optimizer) or type(model.loss) not in losses.classes:
         return None
-    plain, weighted = (
-        [to_json(m) for m in given if isinstance(m, str) or type(m) in metrics.classes]
-        for given in (chosen.plain_given, chosen.weighted_given)
-    )
-    both = {"optimizer": to_json(model.optimizer), "loss": to_json(model.loss)}
-    return {**both, "metrics": plain, "weighted_metrics": weighted}
+    return {
+        "optimizer": to_json(model.optimizer),
+        "loss": to_json(model.loss),
+        "metrics": _known_metrics(measures.plain_given),
+        "weighted_metrics": _known_metrics(measures.weighted_given),
+    }
 
 
-def _refuse_namesakes(model: Learner) -> None:
-    """Raise UsageError for code of the user's that a file could only name, and that would come back as netchu's."""
-    for layer in model.layers:
-        known = layers.registry.table.get(type(layer).__name__, type(layer))
-        if known is not type(layer):
-            raise UsageError(
-                "save", expected="a class name that netchu does not use", got=f"{type(layer).__qualname__}"
-            )
-        of_netchu = (
-            type(layer).__name__ in layers.registry.table
-        )  # what a layer of the user's keeps is its own business
-        for name, value in vars(layer).items():
-            if of_netchu and _is_unknown(value):
-                raise UsageError(
-                    "save",
-                    expected=f"a function or a class that netchu knows as {name} of layer {layer.name!r}",
-                    got=getattr(value, "__qualname__", type(value).__qualname__),
-                    do="Write it as a layer of your own, and give its class to load_model(custom_objects=...).",
-                )
-        if isinstance(layer, Learner):
-            _refuse_namesakes(layer)
+def _known_metrics(given: list[str | Metric]) -> list[Any]:
+    """The names and the configurations of netchu's metrics; your own are left out."""
+    return [to_json(metric) for metric in given if isinstance(metric, str) or type(metric) in metrics.classes]
 
 
-def _is_unknown(value: Any) -> bool:
-    """Whether an attribute is a function, or an object such as a regularizer, of a class that netchu does not have."""
-    if inspect.isfunction(value):
-        return value not in activations.known
-    return isinstance(value, Configurable) and not is_netchus(value)
-
-
-def check_outputs(where: str, model: Learner) -> None:
-    """Raise UsageError if a layer makes more numbers of a sample than a prediction should ever need memory for."""
-    for layer, shape in model.layers_with_shapes():
-        if shape is not None and math.prod(n or 1 for n in shape) > MAX_OUTPUT:
-            raise UsageError(
-                where, expected=f"layers of at most {MAX_OUTPUT} outputs", got=f"output shape {shape} of {layer.name!r}"
-            )
-        if isinstance(layer, Learner):
-            check_outputs(where, layer)
-
-
-def export_model(model: Learner, filepath: str | PathLike[str], format: str) -> None:
+def export_model(model: Model, filepath: str | PathLike[str], format: str) -> None:
     """Write a model for other programs; see `Sequential.export`.
+
+    Args:
+        model: built.
+        filepath: a name with the format's ending.
+        format: `"onnx"`.
 
     Raises:
         UsageError: an unknown format; the message lists the known ones.
@@ -118,3 +110,57 @@ def export_model(model: Learner, filepath: str | PathLike[str], format: str) -> 
     from netchu.interop import onnx  # loaded when it is asked for
 
     onnx.export(model, filepath)
+
+
+# --- what no file could bring back -----------------------------------------------------------------------------------
+
+
+def check_outputs(where: str, model: Model) -> None:
+    """Raise UsageError if a layer makes more numbers of a sample than a prediction should ever need memory for.
+
+    Args:
+        where: who asks, for messages.
+        model: built; its weights need no memory yet.
+    """
+    for layer, shape in model.layers_with_shapes():
+        if shape is not None and math.prod(n or 1 for n in shape) > MAX_OUTPUT:
+            raise UsageError(
+                where, expected=f"layers of at most {MAX_OUTPUT} outputs", got=f"output shape {shape} of {layer.name!r}"
+            )
+        if is_model(layer):
+            check_outputs(where, layer)
+
+
+def _refuse_what_cannot_be_named(model: Model) -> None:
+    """Raise UsageError for code of the user's that a file could only name, and that would come back as netchu's."""
+    for layer in model.layers:
+        netchus = layers.registry.table.get(type(layer).__name__)
+        if netchus is type(layer):
+            _refuse_unknown_settings(layer)
+        elif netchus is not None:
+            got = type(layer).__qualname__
+            raise UsageError("save", expected="a class name that netchu does not use", got=got)
+        if is_model(layer):
+            _refuse_what_cannot_be_named(layer)
+
+
+def _refuse_unknown_settings(layer: Layer) -> None:
+    """Raise UsageError if a layer of netchu's keeps a function or an object of a class that netchu does not have.
+
+    What a layer of the user's keeps is the user's business.
+    """
+    for name, value in vars(layer).items():
+        if _is_unknown(value):
+            raise UsageError(
+                "save",
+                expected=f"a function or a class that netchu knows as {name} of layer {layer.name!r}",
+                got=getattr(value, "__qualname__", type(value).__qualname__),
+                do="Write it as a layer of your own, and give its class to load_model(custom_objects=...).",
+            )
+
+
+def _is_unknown(value: object) -> bool:
+    """Whether an attribute is a function, or an object such as a regularizer, of a class that netchu does not have."""
+    if inspect.isfunction(value):
+        return value not in activations.known
+    return isinstance(value, Configurable) and not is_netchus(value)

@@ -54,7 +54,14 @@ class Sequential(Trainer):
         return list(self._layers)
 
     def add(self, layer: Layer) -> None:
-        """Put a layer at the end."""
+        """Put a layer at the end; call `compile` anew afterwards.
+
+        Args:
+            layer: a new one; an `Input` comes first and builds the model.
+
+        Raises:
+            UsageError: no layer, one that is in the model already, or another with a name that was given twice.
+        """
         checks.check_layer(layer)
         if isinstance(layer, InputLayer):
             if self._layers or self._input is not None:
@@ -103,7 +110,15 @@ class Sequential(Trainer):
         layer.name = unused_name(layer.name, taken)
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """The layer of that name or at that index; UsageError lists the names if there is none."""
+        """The layer of that name or at that index.
+
+        Args:
+            name: of the layer.
+            index: of the layer in `layers`; goes before the name.
+
+        Raises:
+            UsageError: there is none; the message lists the names.
+        """
         if index is not None:
             if not -len(self._layers) <= index < len(self._layers):
                 raise UsageError("get_layer", expected=f"an index below {len(self._layers)}", got=f"{index=}")
@@ -114,10 +129,10 @@ class Sequential(Trainer):
         raise unknown_name("layer", name, [layer.name for layer in self._layers])
 
     def __repr__(self) -> str:
-        return f"Sequential([{', '.join(map(repr, self.entries))}])"
+        return f"Sequential([{', '.join(map(repr, self.input_and_layers))}])"
 
     @property
-    def entries(self) -> list[Layer]:
+    def input_and_layers(self) -> list[Layer]:
         """The layers in order, the Input first if there is one."""
         return [*([self._input] if self._input is not None else []), *self._layers]
 
@@ -207,10 +222,10 @@ class Sequential(Trainer):
 
     def get_config(self) -> dict[str, Any]:
         """The architecture as JSON values."""
-        return {"name": self.name, "layers": [to_json(layer) for layer in self.entries]}
+        return {"name": self.name, "layers": [to_json(layer) for layer in self.input_and_layers]}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Sequential:
+    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, type[Layer]] | None = None) -> Sequential:
         """A model of this architecture, with new weights.
 
         Args:
@@ -219,10 +234,9 @@ class Sequential(Trainer):
         """
         if not isinstance(config["layers"], list):
             raise UsageError("Sequential", expected="layers as a list", got=f"layers={config['layers']!r:.60}")
-        nested = SimpleNamespace(from_config=lambda config: cls.from_config(config, custom_objects))
-        known = {"Sequential": nested, **(custom_objects or {})}
-        entries = [layers.registry.get(entry, known) for entry in config["layers"]]
-        return cls(entries, name=config.get("name"))
+        inner = SimpleNamespace(from_config=lambda config: cls.from_config(config, custom_objects))
+        known = {"Sequential": inner, **(custom_objects or {})}
+        return cls([layers.registry.get(entry, known) for entry in config["layers"]], name=config.get("name"))
 
     def save(self, filepath: str | PathLike[str]) -> None:
         """Write architecture, weights and compile settings to one `.safetensors` or `.keras` file, atomically.
@@ -239,14 +253,26 @@ class Sequential(Trainer):
         saving.save_model(self, filepath)
 
     def save_weights(self, filepath: str | PathLike[str]) -> None:
-        """Write the weights to a `.weights.h5` file; see `netchu.interop.keras.save_weights`."""
+        """Write the weights, and the optimizer's state, to a `.weights.h5` file, which Keras reads, too.
+
+        Raises:
+            UsageError: the model is not built, or the name has another ending.
+            ModelFileError: weights with NaN or infinity.
+            OSError: the file cannot be written; an old one stays.
+        """
         from netchu.interop import keras  # loaded when it is asked for
 
         keras.save_weights(self, filepath)
 
     def load_weights(self, filepath: str | PathLike[str]) -> None:
-        """Read weights from a `.weights.h5` file; see `netchu.interop.keras.load_weights`."""
-        from netchu.interop import keras
+        """Read the weights of a `.weights.h5` file, which netchu or Keras wrote; leave the optimizer as it is.
+
+        Raises:
+            UsageError: the model is not built, or the name has another ending.
+            DataNotFoundError: no such file.
+            ModelFileError: it is no such file, is damaged, or its arrays do not fit; then no weight has changed.
+        """
+        from netchu.interop import keras  # loaded when it is asked for
 
         keras.load_weights(self, filepath)
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from netchu.errors import UsageError
+from netchu.interop.model import Model, is_model
 from netchu.layers.base import BatchShape, Layer
-from netchu.training.step import Learner
 
 POSITIONS = (0.45, 0.80, 1.0)  # where the columns end, as shares of the line
 WIDEST = 88
@@ -31,7 +31,7 @@ def readable_size(numbers: int, bytes_in_all: int) -> str:
 
 
 def summary_text(
-    model: Learner,
+    model: Model,
     line_length: int | None = None,
     positions: Sequence[float] | None = None,
     expand_nested: bool = False,
@@ -63,11 +63,11 @@ def summary_text(
     return "\n".join([f'Model: "{model.name}"', _box(heads, widths, width, rows), *_totals(model)])
 
 
-def _rows(model: Learner, expand_nested: bool, level: int = 0) -> Iterator[tuple[str, str, str, str]]:
+def _rows(model: Model, expand_nested: bool, level: int = 0) -> Iterator[tuple[str, str, str, str]]:
     """Name, output shape, parameters and whether it is trained, of each layer."""
     for layer, shape in model.layers_with_shapes():
         yield _row(layer, shape, "   " * level + "└ " if level else "")
-        if expand_nested and isinstance(layer, Learner):
+        if expand_nested and is_model(layer):
             yield from _rows(layer, expand_nested, level + 1)
 
 
@@ -93,7 +93,7 @@ def _box(heads: list[str], widths: list[int], width: int, rows: list[tuple[str, 
     return out.getvalue().rstrip()
 
 
-def _totals(model: Learner) -> list[str]:
+def _totals(model: Model) -> list[str]:
     def size(weights: Sequence[Any]) -> str:
         numbers = [int(np.prod(w.shape, dtype=np.int64)) for w in weights]
         return readable_size(sum(numbers), sum(n * np.dtype(w.dtype).itemsize for n, w in zip(numbers, weights)))

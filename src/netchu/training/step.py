@@ -41,6 +41,7 @@ class Learner(Layer):
         optimizer: set by `compile`.
         loss: set by `compile`; a Loss, or None.
         run_eagerly, jit_compile: see `compile`.
+        measures: what `compile` was given to measure with; None before.
         info: JSON values that `save` writes into the file and `load_model` reads: how the model was trained.
         stop_training: set it, in a callback or from another thread, to end a training after the batch.
     """
@@ -55,7 +56,7 @@ class Learner(Layer):
         self.jit_compile: bool | str = "auto"
         self.stop_training = False
         self.info: dict[str, Any] = {}
-        self._measures: Measures | None = None
+        self.measures: Measures | None = None
         self._traced = TracedSteps()
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -70,27 +71,8 @@ class Learner(Layer):
         raise NotImplementedError
 
     @property
-    def entries(self) -> list[Layer]:
-        """The layers in order, an Input first if there is one."""
-        return self.layers
-
-    @property
-    def calls_layers_in_order(self) -> bool:
-        """Whether all that it computes is one layer after the other."""
-        return False
-
-    @property
     def input_shape(self) -> BatchShape:
         """(None, ...)."""
-        raise NotImplementedError
-
-    @property
-    def output_shape(self) -> BatchShape:
-        """(None, ...)."""
-        raise NotImplementedError
-
-    def layers_with_shapes(self) -> list[tuple[Layer, BatchShape | None]]:
-        """Each layer with the shape of its output, None while that is not known."""
         raise NotImplementedError
 
     def named_weights(self) -> dict[str, Variable]:
@@ -147,8 +129,8 @@ class Learner(Layer):
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None, loss: Tensor | None = None
     ) -> Logs:
         """Take a batch, and its loss if given, into the metrics; all of them so far, by name."""
-        if self._measures is not None:
-            self._measures.update(y, y_pred, sample_weight, loss, samples=len(x))
+        if self.measures is not None:
+            self.measures.update(y, y_pred, sample_weight, loss, samples=len(x))
         return self.get_metrics_result()
 
     def get_metrics_result(self) -> Logs:
@@ -196,7 +178,7 @@ class Learner(Layer):
         check_choice("compile", (1,), steps_per_execution=steps_per_execution)
         measures = Measures(loss, list(metrics or ()), list(weighted_metrics or ()))
         self.optimizer = optimizers.get(optimizer)
-        self._measures = measures
+        self.measures = measures
         self.loss = measures.loss
         self.run_eagerly = run_eagerly
         self.jit_compile = jit_compile
@@ -210,7 +192,7 @@ class Learner(Layer):
     @property
     def metrics(self) -> list[Metric]:
         """The mean loss and the metrics, which start anew in each epoch.  Override it to add your own."""
-        return self._measures.all if self._measures is not None else []
+        return self.measures.all if self.measures is not None else []
 
     @property
     def metrics_names(self) -> list[str]:
@@ -220,7 +202,7 @@ class Learner(Layer):
     @property
     def metrics_given(self) -> list[str | Metric]:
         """What `compile` was given to measure with: metrics, then weighted metrics."""
-        return [] if self._measures is None else [*self._measures.plain_given, *self._measures.weighted_given]
+        return [] if self.measures is None else [*self.measures.plain_given, *self.measures.weighted_given]
 
     def reset_metrics(self) -> None:
         """Begin all metrics anew."""
@@ -302,9 +284,9 @@ class Learner(Layer):
         x, y, _ = batch
         input_shape = (None, *np.shape(x)[1:])
         self.ensure_built(input_shape)
-        if mode != "predict" and self._measures is not None:
+        if mode != "predict" and self.measures is not None:
             output_shape = tuple(n or 1 for n in self.compute_output_shape(input_shape))
-            self._measures.build(np.shape(y), output_shape)
-            self.loss = self.loss or self._measures.loss
+            self.measures.build(np.shape(y), output_shape)
+            self.loss = self.loss or self.measures.loss
         if mode == "train":
             self.chosen_optimizer("fit").build(self.trainable_variables)

@@ -130,11 +130,14 @@ class Trainer(Learner):
     def _run(self, run: Run, saver: Saver) -> None:
         """The epochs, on the engine that is set now, until their end or a signal's."""
         with engines.held(), Interruption(resumable=saver.resumable) as interruption:
+            around = _running.get(self)  # a callback may call fit
             _running[self] = interruption
             try:
                 run_epochs(self, run, saver, interruption)
             finally:
                 del _running[self]
+                if around is not None:
+                    _running[self] = around
         if interruption.terminated:
             raise Terminated
         if not run.history.interrupted:  # no signal is held back any more that would say "resume" of what goes here
