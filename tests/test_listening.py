@@ -201,6 +201,26 @@ def test_a_tape_around_a_step_records_it(engine: str) -> None:
     assert tape.gradient(losses[0], model.layers[1].bias).shape == (3,)
 
 
+class Scaled(netchu.Layer):
+    """A layer whose output shape netchu finds out by a call on zeros."""
+
+    def build(self, input_shape: Any) -> None:
+        self.factor = self.add_weight((input_shape[-1],), "ones", name="factor")
+
+    def call(self, x: Any) -> Any:
+        return x * self.factor
+
+
+def test_looking_for_a_shape_leaves_nothing_on_a_tape() -> None:
+    model = netchu.Sequential([Input((4,)), Scaled(), Dense(3, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    notes = Notes()
+    with listening(notes), GradientTape() as tape:
+        model.train_on_batch(X, Y)
+    assert [record.values[0].shape for record in tape.records if isinstance(record.layer, Scaled)] == [(8, 4)]
+    assert len(notes.tapes) == 2  # the step's, and the one around it
+
+
 def test_a_tape_around_fit_holds_nothing_of_its_steps(engine: str) -> None:
     model, w = network(), Variable([2.0])
     with GradientTape() as tape:

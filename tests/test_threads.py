@@ -74,6 +74,27 @@ def test_while_a_step_is_traced_others_see_the_values(engine: str) -> None:
     assert v.numpy().tolist() == [2.0]
 
 
+def test_what_another_thread_assigns_while_a_step_is_traced_stays(engine: str) -> None:
+    v, other = Variable([1.0]), Variable([1.0])
+    inside, assigned = threading.Event(), threading.Event()
+
+    def step(x: Any) -> Any:
+        inside.set()
+        assigned.wait(10)
+        v.assign_add(wrap(x))
+        return v.array + other.array
+
+    def assign() -> None:
+        inside.wait(10)
+        other.assign([7.0])
+        assigned.set()
+
+    traced = engines.current().trace(step, {"v": v, "other": other})
+    one = engines.current().asarray(np.ones(1, dtype="float32"))
+    assert in_threads(lambda: traced(one), assign) == []
+    assert (v.numpy().tolist(), other.numpy().tolist()) == ([2.0], [7.0])
+
+
 def test_four_threads_predict_with_four_batch_sizes(engine: str) -> None:
     for _ in range(4):
         model = network()

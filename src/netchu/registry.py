@@ -292,4 +292,4 @@ def _is_entry(thing: object, name: str, base: type | None) -> bool:
 def is_netchus(thing: object) -> bool:
     """Whether a class, a function, or the class of an object is netchu's own code and not a user's."""
     code = thing if hasattr(thing, "__code__") or isinstance(thing, type) else type(thing)
-    return code.__module__.startswith("netchu.")
+    return (code.__module__ or "").startswith("netchu.")

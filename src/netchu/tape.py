@@ -105,8 +105,6 @@ class GradientTape:
         wanted, hears = _tensors("source", sources), listener()
         gradients: dict[int, Array] = {}
         for part in self.contributions(target, wanted, gradients):
-            so_far = gradients.get(id(part.input))
-            gradients[id(part.input)] = part.array if so_far is None else so_far + part.array
             if hears:
                 hears.on_contribution(part)
 
@@ -120,15 +118,16 @@ class GradientTape:
         return type(sources)(found) if isinstance(sources, (list, tuple)) else found[0]
 
     def contributions(
-        self, target: Tensor | Sequence[Tensor], sources: Any, gradients: dict[int, Array]
+        self, target: Tensor | Sequence[Tensor], sources: Any, gradients: dict[int, Array] | None = None
     ) -> Iterator[Contribution]:
         """The walk backwards: each record hands the gradient at its output on to its inputs, one after the other.
 
         Args:
             target, sources: see `gradient`.
-            gradients: empty; by the id of a Tensor, the gradient there.  The walk puts that of the targets into it, and
-                whoever walks adds up in it what comes, before asking for the next.
+            gradients: an empty dictionary, in which the contributions add up: the id of a Tensor -> the gradient there,
+                as far as the walk has come.
         """
+        gradients = {} if gradients is None else gradients
         targets, wanted = _tensors("target", target), _tensors("source", sources)
         self._refuse_second_derivatives(targets)
         depends = self._depending_on(filter(self.follows, wanted))  # only derivatives towards those are called
@@ -139,7 +138,10 @@ class GradientTape:
                 continue
             for x, derivative in zip(record.inputs, record.derivatives):
                 if derivative and id(x) in depends:
-                    yield Contribution(record, at_output, x, derivative(at_output))
+                    part = derivative(at_output)
+                    so_far = gradients.get(id(x))
+                    gradients[id(x)] = part if so_far is None else so_far + part
+                    yield Contribution(record, at_output, x, part)
 
     def _depending_on(self, sources: Iterable[Tensor]) -> set[int]:
         """The ids of all Tensors to which a path leads from a source, which is one of them."""

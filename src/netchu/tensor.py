@@ -174,6 +174,8 @@ class Variable(Tensor):
             self.kept = array
         elif id(self) in tracing.here.carried:
             arrays[id(self)] = array
+        elif not tracing.here.strict and id(self) not in arrays:
+            self.kept = array
         else:
             raise EngineError(
                 f"The traced step assigns to the variable {self.name!r}, which the model does not hold",

@@ -44,7 +44,7 @@ class RandomDistortion(ShapeKeepingLayer):
         translation: how far dy, dx at most, as a share of height and width.
         bend: standard deviation of the field, in pixels.  It is drawn at 6 x 6 knots, uniformly, and interpolated
             between them with normal weights 0.7 knots wide.
-        seed: of one's own; None takes the program's.
+        seed: of your own; None takes the program's.
         name: see `Layer`.
 
     Raises:

@@ -57,7 +57,7 @@ def set_engine(name: str) -> Engine:
     """Let the engine `name` compute everything from now on, and return it.
 
     Args:
-        name: `"numpy"` (eager, always there), `"jax"` or `"tensorflow"` (compiled, `pip install 'netchu[jax]'`).
+        name: `"numpy"` (eager, always there), `"jax"` or `"tensorflow"` (traced, `pip install 'netchu[jax]'`).
 
     Raises:
         UsageError: no engine of that name.

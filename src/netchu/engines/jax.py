@@ -1,7 +1,7 @@
 """The JAX engine: the same Python lines, traced once and compiled by XLA.  `pip install 'netchu[jax]'`.
 
-What was compiled is kept in the user's cache folder (`jax_cache.py`), unless the program has told JAX of a
-folder of its own.
+What was compiled is kept in the user's cache folder (`jax_cache.py`), unless the program has given JAX a
+folder.
 
 Limits: float64 stays float32 unless the program itself enables `jax_enable_x64`; no process-wide switch of JAX's is
 touched here but those of that cache.

@@ -23,6 +23,7 @@ from netchu.errors import EngineError
 class _Thread(threading.local):
     arrays: dict[int, Array] | None = None  # by the id of a box, what stands in it; None while nothing is traced
     carried: frozenset[int] = frozenset()  # ids of the boxes that the innermost step being traced carries
+    strict = True  # whether it may write to no other box
 
 
 here = _Thread()
@@ -30,25 +31,28 @@ here = _Thread()
 
 
 @contextmanager
-def carrying(variables: Mapping[str, Box], arrays: Mapping[str, Array]) -> Iterator[dict[int, Array]]:
+def carrying(
+    variables: Mapping[str, Box], arrays: Mapping[str, Array], *, strict: bool = True
+) -> Iterator[dict[int, Array]]:
     """While it is open, this thread sees `arrays` in the boxes, and what it writes there stays here.
 
     Args:
         variables: the boxes by name.
         arrays: what is to be seen in each, by the same names.
+        strict: whether to write to another box is an error, as it is while a step is traced.
 
     Yields:
         What stands in the boxes, by their ids.
     """
-    outer, outer_carried = here.arrays, here.carried
+    outer = (here.arrays, here.carried, here.strict)
     mine = {id(variable): arrays[name] for name, variable in variables.items()}
-    here.arrays = {**(outer or {}), **mine}
+    here.arrays = {**(here.arrays or {}), **mine}
     here.carried = frozenset(mine)
+    here.strict = strict
     try:
         yield here.arrays
     finally:
-        here.arrays = outer
-        here.carried = outer_carried
+        here.arrays, here.carried, here.strict = outer
 
 
 def on_boxes(pure: Callable[..., Any], variables: Mapping[str, Box]) -> Callable[..., Any]:

@@ -228,7 +228,7 @@ class KerasFile:
     def compile_settings(self) -> dict[str, Any] | None:
         """What `compile` is to be given, as netchu writes it down; None if the file says nothing.
 
-        How Keras was to run its steps is passed over.
+        `jit_compile` and `steps_per_execution` are passed over.
 
         Raises:
             UsageError: settings that netchu cannot follow.

@@ -25,8 +25,10 @@ import numpy as np
 from netchu import constraints, initializers, ops, registry, regularizers
 from netchu.arguments import checked_name
 from netchu.engines.contract import DTYPES
+from netchu.engines.tracing import carrying
 from netchu.errors import ShapeError, UsageError
-from netchu.operation import here
+from netchu.listening import nobody_listening
+from netchu.operation import here, tapes_set_aside
 from netchu.random import Stream
 from netchu.registry import Configurable, snake_case
 from netchu.tensor import Tensor, Variable
@@ -107,13 +109,14 @@ class Layer(Configurable):
     def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
         """The shape of the output, from one sample of zeros unless a subclass knows better."""
         self.ensure_built(input_shape)
-        before = [(variable, variable.array) for variable in self.state().values()]
-        try:
-            return (None, *self(ops.zeros(tuple(n or 1 for n in input_shape), dtype=self.dtype)).shape[1:])
-        finally:
-            for variable, array in before:  # asking for a shape must not count as a call
-                variable.array = array
-            self.forget_losses()
+        state = self.state()
+        # Asking for a shape must not count as a call: what it assigns stays in this block, and nobody takes note of it.
+        arrays = {name: variable.array for name, variable in state.items()}
+        with carrying(state, arrays, strict=False), tapes_set_aside(), nobody_listening():
+            try:
+                return (None, *self(ops.zeros(tuple(n or 1 for n in input_shape), dtype=self.dtype)).shape[1:])
+            finally:
+                self.forget_losses()
 
     # --- what a subclass uses ----------------------------------------------------------------------------------------
 
@@ -311,7 +314,7 @@ class Layer(Configurable):
         return [*self._parts(Stream), *(stream for layer in self.sublayers for stream in layer.streams())]
 
     def get_weights(self) -> list[np.ndarray]:
-        """The values of the weights, as NumPy arrays of one's own."""
+        """The values of the weights, as NumPy arrays of the caller's own."""
         return [np.array(w.numpy()) for w in self.weights]
 
     def set_weights(self, weights: list[Any]) -> None:

@@ -23,7 +23,6 @@ from netchu.models import saving
 from netchu.models.summary import summary_text
 from netchu.registry import to_json
 from netchu.tensor import Tensor
-from netchu.training import checks
 from netchu.training.trainer import Trainer
 
 
@@ -62,7 +61,7 @@ class Sequential(Trainer):
         Raises:
             UsageError: no layer, one that is in the model already, or another with a name that was given twice.
         """
-        checks.check_layer(layer)
+        _check_layer(layer)
         if isinstance(layer, InputLayer):
             if self._layers or self._input is not None:
                 raise UsageError("Sequential", expected="Input as the first entry only", got=f"{layer!r}")
@@ -289,3 +288,16 @@ class Sequential(Trainer):
             OSError: the file cannot be written; an old one stays.
         """
         saving.export_model(self, filepath, format)
+
+
+def _check_layer(layer: object) -> None:
+    """Raise UsageError, in Keras's words, for what is no layer."""
+    if isinstance(layer, type) and issubclass(layer, Layer):
+        do = f"Write {layer.__name__}(...)."
+        raise UsageError("Sequential", expected="a layer", got=f"the class {layer.__name__}", do=do)
+    if not isinstance(layer, Layer):
+        raise UsageError(
+            "Only instances of `netchu.layers.Layer` can be added to a Sequential model",
+            expected="a layer",
+            got=f"{layer!r:.80} (of type {type(layer)})",
+        )

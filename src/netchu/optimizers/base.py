@@ -316,13 +316,14 @@ class Optimizer(Configurable):
         updates = self.iterations.array
         every = self.ema_overwrite_frequency
         for w, slots in zip(self.weights, self.slots):
-            before = {"weight": w.array, AVERAGE: slots[AVERAGE].array}
+            weight, average_before = w.array, slots[AVERAGE].array
             stays = xp.astype(xp.not_equal(updates, 0), w.array.dtype) * self.ema_momentum
             average = MOVING_AVERAGE.at_the_beginning(stays * slots[AVERAGE].array + (1 - stays) * w.array)
             slots[AVERAGE].replace(average)
             if every is not None:
                 w.replace(xp.where(xp.equal((updates + 1) % every, 0), average, w.array))
             if hears := listener():
+                before = {"weight": weight, AVERAGE: average_before}
                 hears.on_stage(Stage("averages", w, before, {"weight": w.array, AVERAGE: slots[AVERAGE].array}))
 
     def _constrain(self, gradients: list[Array | None]) -> None:

@@ -26,8 +26,9 @@ class Slot:
     negligible: float = NEGLIGIBLE
 
     def at_the_beginning(self, value: Array) -> Array:
-        """Its value at the beginning of a step, so large that it becomes denormal in none.
+        """Its value at the beginning of a step, without denormal numbers.
 
-        (Lion's may, whose every sign counts, and one that decays to almost nothing: until the next step.)
+        A slot may become denormal within a step (Lion's, whose every sign counts, or one that decays to almost
+        nothing), but only until the next one.
         """
         return away_from_denormals(value, signed=not self.lifted, negligible=self.negligible)

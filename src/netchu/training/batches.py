@@ -35,7 +35,7 @@ class Chunk(Protocol):
 
 
 Take: TypeAlias = Callable[[int], Chunk]
-"""A function that gives the next batches, at most so many as it is told; none at the end."""
+"""A function that gives the next batches, at most as many as asked for; none at the end."""
 
 
 class Batches(Protocol):
@@ -241,7 +241,10 @@ class IterableBatches:
 
 
 class Drawn:
-    """Batches of an iterator: the first is drawn at once, each other when it is come to; all are kept."""
+    """Batches of an iterator: the first is drawn at once, each other when it is come to; all are kept.
+
+    Its length is that of what was drawn: 1 before it was gone through, or 0 if there was nothing left.
+    """
 
     def __init__(self, batches: Iterator[Batch]) -> None:
         self._kept, self._coming = [_copied(batch) for batch in itertools.islice(batches, 1)], batches

@@ -11,8 +11,8 @@ from weakref import WeakSet
 
 import numpy as np
 
-from netchu.errors import DataError, ShapeError, UsageError
-from netchu.layers import Dense, Layer, Rescaling
+from netchu.errors import DataError, ShapeError
+from netchu.layers import Dense, Rescaling
 from netchu.losses import CategoricalCrossentropy, SparseCategoricalCrossentropy
 from netchu.ops.crossentropy import check_labels
 from netchu.training.arrays import check_lengths
@@ -132,17 +132,3 @@ def warn_missing_classes(y_train: np.ndarray, y_validation: np.ndarray) -> None:
             "training part. The split takes the last samples as they stand: shuffle x and y first.",
             stacklevel=4,
         )
-
-
-def check_layer(layer: object) -> Layer:
-    """The layer itself; UsageError, in Keras's words, for what is no layer."""
-    if isinstance(layer, type) and issubclass(layer, Layer):
-        do = f"Write {layer.__name__}(...)."
-        raise UsageError("Sequential", expected="a layer", got=f"the class {layer.__name__}", do=do)
-    if not isinstance(layer, Layer):
-        raise UsageError(
-            "Only instances of `netchu.layers.Layer` can be added to a Sequential model",
-            expected="a layer",
-            got=f"{layer!r:.80} (of type {type(layer)})",
-        )
-    return layer

@@ -83,8 +83,8 @@ class Saver:
 class Validate(Protocol):
     """The figures of the validation after an epoch: none if it is not due, None if `stop()` cut it short."""
 
-    def __call__(self, epoch: int, listeners: CallbackList, stop: Callable[[], bool]) -> Logs | None:
-        """Validate, and let `listeners` hear of it."""
+    def __call__(self, epoch: int, hooks: CallbackList, stop: Callable[[], bool]) -> Logs | None:
+        """Validate, and let `hooks` hear of it."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Run:
         data: the batches to learn from.
         epochs: their numbers.
         steps_per_epoch: batches an epoch; None for one pass through the data.
-        listeners: all callbacks.
+        hooks: all callbacks.
         history: the one among them that `fit` returns.
         validate: see there.
     """
@@ -103,7 +103,7 @@ class Run:
     data: Batches
     epochs: range
     steps_per_epoch: int | None
-    listeners: CallbackList
+    hooks: CallbackList
     history: History
     validate: Validate
 
@@ -116,7 +116,7 @@ class Run:
     def room(self, at: Position) -> float:
         """How many steps may be made from here before somebody must hear of it: a callback, or the end of the epoch."""
         left = math.inf if self.steps_per_epoch is None else self.steps_per_epoch - at.step
-        return min(left, max(self.listeners.next_batch(at.step), at.step) + 1 - at.step)
+        return min(left, max(self.hooks.next_batch(at.step), at.step) + 1 - at.step)
 
 
 class Reader:
@@ -137,7 +137,7 @@ class Reader:
 
     def open_epoch(self, at: Position) -> None:
         """Go to where `at` says; a callback of the user's may have changed the data since the last epoch."""
-        if self._run.listeners.may_change_data:
+        if self._run.hooks.may_change_data:
             self._run.data.look_again()
         if not self._endless and not self._stopped:
             self._take = self._run.data.chunks(at.epoch, at.step)
@@ -148,7 +148,7 @@ class Reader:
 
 
 class Pace:
-    """How many steps to make at once, so that a signal is never waited for long: first one, which may be compiled.
+    """How many steps to make at once, so that a signal never waits for long: first one, which may have to be traced.
 
     Attributes:
         steps: for the next chunk.
@@ -181,25 +181,25 @@ class Learning:
         self._interruption = interruption
         self._pace = Pace()
         self._one_by_one = not model.is_traced  # the user's code may want to stop after a batch
-        wants_nan = any(isinstance(callback, TerminateOnNaN) for callback in run.listeners.callbacks)
+        wants_nan = any(isinstance(callback, TerminateOnNaN) for callback in run.hooks.callbacks)
         self._recovery = Recovery(model, enabled=not wants_nan)
 
     def steps(self, at: Position, reader: Reader) -> tuple[Position, bool]:
         """The steps of the epoch from `at` on: where the run stands then, and whether it was asked to end there."""
-        model, listeners = self._model, self._run.listeners
+        model, hooks = self._model, self._run.hooks
         ending = False
         while (room := min(self._run.room(at), self._saver.room(at))) > 0:
             one = self._one_by_one or model.stop_training
             chunk = reader.take(1 if one else int(min(self._pace.steps, room)))
             if len(chunk) == 0:
                 break
-            listeners.on_train_batch_begin(at.step)
+            hooks.on_train_batch_begin(at.step)
             step = model.chunk_function(chunk)
             began = time.perf_counter()
             logs = alphabetical(self._recovery.learn(step, chunk, at.epoch, at.step))
             self._pace.took(time.perf_counter() - began, len(chunk))
             at = Position(at.epoch, at.step + len(chunk), logs, at.updates + len(chunk))
-            listeners.on_train_batch_end(at.step - 1, logs)
+            hooks.on_train_batch_end(at.step - 1, logs)
             at = replace(at, stopped=model.stop_training)
             self._interruption.first_batch = False
             ending = self._interruption.requested
@@ -220,15 +220,15 @@ def run_epochs(model: Learner, run: Run, saver: Saver, interruption: Interruptio
     """
     learning = Learning(model, run, saver, interruption)
     model.stop_training = False
-    run.listeners.on_train_begin()
+    run.hooks.on_train_begin()
     at = saver.begin(run.epochs.start)
-    model.stop_training = at.stopped
+    model.stop_training |= at.stopped
     reader = Reader(run, at)
     logs = at.logs
     for epoch in run.epochs_from(at):
         # 1. A new epoch: figures from zero, the batches in a new order; or one that goes on where it was cut.
         model.reset_metrics()
-        run.listeners.on_epoch_begin(epoch)
+        run.hooks.on_epoch_begin(epoch)
         if at.step:
             saver.restore()
         reader.open_epoch(at)
@@ -242,7 +242,7 @@ def run_epochs(model: Learner, run: Run, saver: Saver, interruption: Interruptio
         validated = None if ending else _validated(run, at, saver, interruption)
         logs = alphabetical(logs | (validated or {}))
         if validated is not None or not interruption.terminated:  # a whole epoch has its end in any case
-            run.listeners.on_epoch_end(epoch, logs)
+            run.hooks.on_epoch_end(epoch, logs)
         ending = interruption.requested
         run.history.interrupted = ending
         at = Position(epoch + 1, 0, {}, at.updates, model.stop_training)
@@ -250,15 +250,15 @@ def run_epochs(model: Learner, run: Run, saver: Saver, interruption: Interruptio
             saver.after_epoch(at, ending or at.stopped or epoch + 1 == run.epochs.stop)
         if model.stop_training or ending:
             break
-    run.listeners.on_train_end(logs)
+    run.hooks.on_train_end(logs)
 
 
 def _validated(run: Run, at: Position, saver: Saver, interruption: Interruption) -> Logs | None:
     """The figures of a validation; None if it was cut short, and the run saved as it was before it."""
     if not saver.resumable:
-        return run.validate(at.epoch, run.listeners, lambda: False)
+        return run.validate(at.epoch, run.hooks, lambda: False)
     save_as_it_was = saver.before_validation(at)
-    figures = run.validate(at.epoch, run.listeners, lambda: interruption.requested)
+    figures = run.validate(at.epoch, run.hooks, lambda: interruption.requested)
     if figures is None:
         save_as_it_was()
     return figures

@@ -1,7 +1,7 @@
 """Taking back: a chunk of steps that spoils the loss or a weight leaves the model as it was before, and says where.
 
 recovery = Recovery(model)
-logs = recovery.learn(chunk, epoch, first)       # TrainingError: the step and the first layer that was spoilt
+logs = recovery.learn(step, chunk, epoch, first)       # TrainingError: the step and the first layer that was spoilt
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class Keeper(Saver):
         backup: the callback that asked for it.
         model: compiled and built.
         data: of the training.
-        listeners: all callbacks.
+        hooks: all callbacks.
         settings: what must be the same when the run is resumed; see `fingerprint`.
 
     Raises:
@@ -51,7 +51,7 @@ class Keeper(Saver):
     resumable = True
 
     def __init__(
-        self, backup: BackupAndRestore, model: Learner, data: Batches, listeners: CallbackList, settings: dict[str, Any]
+        self, backup: BackupAndRestore, model: Learner, data: Batches, hooks: CallbackList, settings: dict[str, Any]
     ) -> None:
         if not isinstance(data, ArrayBatches):
             raise UsageError(
@@ -63,7 +63,7 @@ class Keeper(Saver):
         self.backup = backup
         self.model = model
         self.data = data
-        self.listeners = listeners
+        self.hooks = hooks
         settings = settings | {"callbacks": [type(callback).__name__ for callback in self.stateful]}
         self.settings = json.loads(json.dumps(to_json(settings), default=lambda value: type(value).__name__))
         self.folder = CheckpointFolder(backup.backup_dir, backup.keep)
@@ -124,7 +124,7 @@ class Keeper(Saver):
     @property
     def stateful(self) -> list[Callback]:
         """The callbacks that have a state, in order."""
-        return [c for c in self.listeners.callbacks if type(c).get_state is not Callback.get_state]
+        return [c for c in self.hooks.callbacks if type(c).get_state is not Callback.get_state]
 
     # --- saving ------------------------------------------------------------------------------------------------------
 

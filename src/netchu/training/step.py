@@ -118,12 +118,12 @@ class Learner(Layer):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Tensor:
-        """The loss of a batch and what the layers add to it, a scalar; override it for a loss of one's own."""
-        losses = [] if self.loss is None else [self.loss(y, y_pred, sample_weight)]
-        losses += self.losses
-        if not losses:
+        """The loss of a batch and what the layers add to it, a scalar; override it for a loss of your own."""
+        parts = [] if self.loss is None else [self.loss(y, y_pred, sample_weight)]
+        parts += self.losses
+        if not parts:
             raise UsageError("compute_loss", expected="a loss", got="loss=None", do='Write compile(loss="...").')
-        return functools.reduce(operator.add, losses)
+        return functools.reduce(operator.add, parts)
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None, loss: Tensor | None = None
@@ -227,7 +227,7 @@ class Learner(Layer):
             where: who asks, for messages.
         """
         built_for = self.chosen_optimizer(where).weights
-        if not built_for or not self._traced.is_stale:
+        if not built_for or not self._traced.is_stale("train"):
             return
         now = self.trainable_variables
         if list(map(id, built_for)) != list(map(id, now)):

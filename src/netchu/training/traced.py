@@ -30,7 +30,7 @@ from netchu.training.arrays import Batch
 from netchu.training.batches import Chunk, Rows
 
 
-class Model(Protocol):
+class HasSteps(Protocol):
     """What tracing needs to know of a model; `Learner` in `step.py` is one.
 
     Attributes:
@@ -81,15 +81,15 @@ class TracedSteps:
         self.functions: dict[tuple[str, str], Callable[[Batch], Any]] = {}
         self.loops: dict[str, Callable[[Rows], Logs]] = {}
         self.variables: list[Variable] = []
-        self._parts: list[Configurable | Variable] = []
-        self._changes = 0
+        self._parts: dict[tuple[str, str], list[Configurable | Variable]] = {}
+        self._changes: dict[tuple[str, str], int] = {}
 
-    @property
-    def is_stale(self) -> bool:
-        """Whether something of the model's parts was set anew since the steps were made."""
-        return sum([part.changes for part in self._parts]) != self._changes
+    def is_stale(self, mode: str) -> bool:
+        """Whether something of the model's parts was set anew since the step of a mode was made."""
+        key = (engines.current().name, mode)
+        return key in self._parts and sum([part.changes for part in self._parts[key]]) != self._changes[key]
 
-    def on_batch(self, model: Model, mode: str, batch: Batch) -> Callable[[Batch], Any]:
+    def on_batch(self, model: HasSteps, mode: str, batch: Batch) -> Callable[[Batch], Any]:
         """The traced step, made at the first batch: a function of a batch of NumPy arrays.
 
         It returns the figures as floats by name, or for "predict" the outputs as a NumPy array.
@@ -99,7 +99,7 @@ class TracedSteps:
                 self._make(model, mode, batch)
             return self.functions[engines.current().name, mode]
 
-    def on_chunk(self, model: Model, chunk: Chunk) -> Callable[[Any], Logs]:
+    def on_chunk(self, model: HasSteps, chunk: Chunk) -> Callable[[Any], Logs]:
         """The traced training steps on the batches of a chunk, a function that returns the figures after the last.
 
         It is the engine's loop, where there is one and the data lies on its device; else one step after the other.
@@ -121,15 +121,16 @@ class TracedSteps:
         return one_by_one
 
     def _is_made(self, mode: str) -> bool:
-        return (engines.current().name, mode) in self.functions and not self.is_stale
+        return (engines.current().name, mode) in self.functions and not self.is_stale(mode)
 
-    def _make(self, model: Model, mode: str, batch: Batch) -> None:
-        if self.is_stale:
+    def _make(self, model: HasSteps, mode: str, batch: Batch) -> None:
+        if self.is_stale(mode):
             self.forget()
         engine = engines.current()
+        key = (engine.name, mode)
         model.make_all(mode, batch)
-        self._parts = parts_of(model)
-        self._changes = sum(part.changes for part in self._parts)
+        self._parts[key] = parts_of(model)
+        self._changes[key] = sum(part.changes for part in self._parts[key])
         variables = model.state()
         self.variables = list(variables.values())
         function, names = _on_arrays(model.step_of(mode), model.forget_losses)
@@ -138,7 +139,7 @@ class TracedSteps:
             if loop is not None:
                 self.loops[engine.name] = _on_rows(loop, names)
             function = engine.trace(function, variables)
-        self.functions[engine.name, mode] = _on_host(function, names)
+        self.functions[key] = _on_host(function, names)
 
     def __deepcopy__(self, memo: Any) -> TracedSteps:
         return TracedSteps()  # a copied model traces its own
@@ -147,14 +148,14 @@ class TracedSteps:
         return TracedSteps, ()
 
 
-def line_by_line(model: Model, mode: str, batch: Batch) -> Callable[[Batch], Any]:
+def line_by_line(model: HasSteps, mode: str, batch: Batch) -> Callable[[Batch], Any]:
     """The same step run line by line, whatever the engine; the tapes and the listener of this thread see all of it."""
     model.make_all(mode, batch)
     function, names = _on_arrays(model.step_of(mode), model.forget_losses, watched=True)
     return _on_host(function, names)
 
 
-def parts_of(model: Model) -> list[Configurable | Variable]:
+def parts_of(model: HasSteps) -> list[Configurable | Variable]:
     """Everything of the model that a step may depend on and that counts what is set of it."""
     reached = [thing for thing in reached_from(model) if isinstance(thing, Configurable)]
     return [*reached, *model.weights]

@@ -36,7 +36,8 @@ Figures: TypeAlias = float | list[float] | dict[str, float]
 """The loss alone, [loss, metric, ...], or all of them by name."""
 
 _running: WeakKeyDictionary[Trainer, Interruption] = WeakKeyDictionary()
-"""The models whose `fit` is running, and what ends it."""
+"""The models whose `fit` is running, and what ends it.  No attribute of the model: a step asks all of those whether they
+are netchu's own code, and the signal handlers that an Interruption keeps are not."""
 
 
 class Trainer(Learner):
@@ -109,9 +110,9 @@ class Trainer(Learner):
         validation_size = size if validation_batch_size is None else validation_batch_size
         validation = None if given is None else evaluation_data("fit", self, given, validation_size)
         self.history = History()
-        listeners = self._listeners(callbacks, verbose, epochs, steps_per_epoch or data.steps, self.history)
+        hooks = self._hooks(callbacks, verbose, epochs, steps_per_epoch or data.steps, self.history)
         validate = self._validator(validation, validation_steps, validation_freq)
-        run = Run(data, range(initial_epoch, epochs), steps_per_epoch, listeners, self.history, validate)
+        run = Run(data, range(initial_epoch, epochs), steps_per_epoch, hooks, self.history, validate)
         settings = {"shuffle": shuffle, "steps_per_epoch": steps_per_epoch, "initial_epoch": initial_epoch,
                     "validation_freq": validation_freq, "validation_steps": validation_steps}  # fmt: skip
         with self._saver(run, validation, settings) as saver:
@@ -120,12 +121,12 @@ class Trainer(Learner):
 
     def _saver(self, run: Run, validation: Batches | None, settings: dict[str, Any]) -> AbstractContextManager[Saver]:
         """Who keeps the run: the `BackupAndRestore` among the callbacks, if there is one."""
-        backups = [c for c in run.listeners.callbacks if isinstance(c, BackupAndRestore)]
+        backups = [c for c in run.hooks.callbacks if isinstance(c, BackupAndRestore)]
         if len(backups) > 1:
             raise UsageError("fit", expected="one BackupAndRestore", got=f"{len(backups)} among the callbacks")
         if not backups:
             return nullcontext(Saver())
-        return Keeper(backups[0], self, run.data, run.listeners, fingerprint(self, run.data, validation, settings))
+        return Keeper(backups[0], self, run.data, run.hooks, fingerprint(self, run.data, validation, settings))
 
     def _run(self, run: Run, saver: Saver) -> None:
         """The epochs, on the engine that is set now, until their end or a signal's."""
@@ -159,11 +160,11 @@ class Trainer(Learner):
     def _validator(self, data: Batches | None, steps: int | None, every: int | Sequence[int]) -> Validate:
         """What validates after an epoch, if it is due."""
 
-        def validate(epoch: int, listeners: CallbackList, stop: Callable[[], bool]) -> Logs | None:
+        def validate(epoch: int, hooks: CallbackList, stop: Callable[[], bool]) -> Logs | None:
             due = epoch + 1 in every if isinstance(every, Collection) else (epoch + 1) % every == 0
             if data is None or not due:
                 return {}
-            figures = self._evaluate(data, steps, listeners, stop)
+            figures = self._evaluate(data, steps, hooks, stop)
             return None if figures is None else {f"val_{name}": value for name, value in figures.items()}
 
         return validate
@@ -201,25 +202,25 @@ class Trainer(Learner):
         given = x if y is None else (x, y) if sample_weight is None else (x, y, sample_weight)
         data = evaluation_data("evaluate", self, given, 32 if batch_size is None else batch_size)
         with engines.held():
-            logs = self._evaluate(data, steps, self._listeners(callbacks, verbose, 1, steps or data.steps)) or {}
+            logs = self._evaluate(data, steps, self._hooks(callbacks, verbose, 1, steps or data.steps)) or {}
         return alphabetical(logs) if return_dict else as_keras_returns(logs)
 
     def _evaluate(
-        self, data: Batches, steps: int | None, listeners: CallbackList, stop: Callable[[], bool] = lambda: False
+        self, data: Batches, steps: int | None, hooks: CallbackList, stop: Callable[[], bool] = lambda: False
     ) -> Logs | None:
         """The figures over the batches, in compile order; None if `stop` says before the end that it is to stop."""
         self.reset_metrics()
-        listeners.on_test_begin()
+        hooks.on_test_begin()
         logs: Logs = {}
         for step, batch in enumerate(itertools.islice(data.epoch(0), steps)):
             if stop():
                 return None
-            listeners.on_test_batch_begin(step)
+            hooks.on_test_batch_begin(step)
             logs = self.step_function("test", batch)(batch)
-            listeners.on_test_batch_end(step, alphabetical(logs))
+            hooks.on_test_batch_end(step, alphabetical(logs))
         if not logs:
             raise DataError("evaluate", expected="at least one batch", got="none")
-        listeners.on_test_end(alphabetical(logs))
+        hooks.on_test_end(alphabetical(logs))
         return logs
 
     def predict(
@@ -249,22 +250,22 @@ class Trainer(Learner):
             data: Batches = ArrayBatches(check_input(self, samples), batch_size=size, where="predict")
         else:
             data = IterableBatches(x, where="predict")
-        listeners = self._listeners(callbacks, verbose, 1, steps or data.steps)
+        hooks = self._hooks(callbacks, verbose, 1, steps or data.steps)
         with engines.held():
-            return self._predict(data, steps, listeners)
+            return self._predict(data, steps, hooks)
 
-    def _predict(self, data: Batches, steps: int | None, listeners: CallbackList) -> np.ndarray:
+    def _predict(self, data: Batches, steps: int | None, hooks: CallbackList) -> np.ndarray:
         """The outputs for the batches, one below the other."""
-        listeners.on_predict_begin()
+        hooks.on_predict_begin()
         outputs = []
         for step, batch in enumerate(itertools.islice(data.epoch(0), steps)):
-            listeners.on_predict_batch_begin(step)
+            hooks.on_predict_batch_begin(step)
             batch = (batch[0], None, None)
             outputs.append(self.step_function("predict", batch)(batch))
-            listeners.on_predict_batch_end(step, {"outputs": outputs[-1]})
+            hooks.on_predict_batch_end(step, {"outputs": outputs[-1]})
         if not outputs:
             raise DataError("predict", expected="at least one batch", got="none")
-        listeners.on_predict_end()
+        hooks.on_predict_end()
         return np.concatenate(outputs)
 
     # --- one batch ---------------------------------------------------------------------------------------------------
@@ -302,12 +303,12 @@ class Trainer(Learner):
         arrays = checked_arrays(where, self, x, y, sample_weight)
         batch = (arrays["x"], arrays.get("y"), arrays.get("sample_weight"))
         self.reset_metrics()
-        watched = here.tapes or listener() is not None
+        watched = bool(here.tapes) or listener() is not None
         step = line_by_line(self, mode, batch) if watched else self.step_function(mode, batch)
         logs = step(batch)
         return alphabetical(logs) if return_dict else as_keras_returns(logs)
 
-    def _listeners(
+    def _hooks(
         self,
         callbacks: Sequence[Callback] | Callback | None,
         verbose: int | str,
@@ -315,7 +316,7 @@ class Trainer(Learner):
         steps: int | None,
         *own: Callback,
     ) -> CallbackList:
-        """The user's callbacks, then one's own, then the progress line, unless the user brings one.
+        """The user's callbacks, then those of `fit`, then the progress line, unless the user brings one.
 
         Before all stands what ends a training with averaged weights, so that `on_train_end` of the others finds them.
         """

@@ -36,7 +36,9 @@ class NumpyEngine(Engine):
         threads = environment.whole_number("NETCHU_THREADS")
         if threads is not None:
             self.fix_threads(threads or None)
-        self._lock = threading.RLock()  # programs share the homes of Variables
+        # Programs share the homes of Variables, so they run one at a time, those of different models too: NumPy's products
+        # use all processors anyway.
+        self._lock = threading.RLock()
         self._homes: dict[int, Home] = {}  # by the id of a Variable, as long as that lives
 
     def asarray(self, value: object, dtype: str | None = None) -> Array:
@@ -91,7 +93,8 @@ class NumpyEngine(Engine):
         renewals = []
         for name, variable in variables.items():
             after = seen[id(variable)]
-            variable.array = _array_of(after)
+            if after is not before[name]:  # another thread may have assigned to the others meanwhile
+                variable.array = _array_of(after)
             home = self._home_of(variable)
             renewals.append(Renewal(variable, home, before[name].value, _value_of(after)))
         several = isinstance(result, tuple)

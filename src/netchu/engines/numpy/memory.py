@@ -37,19 +37,13 @@ class Home:
 
     What the count is when nobody else looks is not known beforehand: it depends on the interpreter.  So it is counted
     each time, in the same way, of a home that is as it should be (`BOXED`, `FREE`).
-
-    Attributes:
-        moves: how often any value moved; a program is bound anew when one of its own did.
     """
-
-    moves = 0
 
     def __init__(self, value: Any) -> None:
         self.move(value)
 
     def move(self, value: Any) -> None:
         """Take new memory for `value`."""
-        Home.moves += 1
         array = np.asarray(value)
         memory = Memory(array.nbytes)
         self.inside = memory.array(array.shape, array.dtype)
@@ -154,7 +148,8 @@ class Places:
 def wishes_of(renewed: Sequence[tuple[Value, Value]]) -> dict[int, Value]:
     """Which results would best be computed in the memory of a Variable: id of a Value -> the Variable's old value.
 
-    Its new value, and then backwards what that is made of element by element, as long as it is of the same form.
+    Its new value, and then backwards what that is made of element by element, as long as it is of the same form.  Of two
+    arguments only one can lie there, so the first is followed; at the old value itself the way ends, for it lies there.
     """
     news = [(old, new.same_elements) for old, new in renewed]
     wishes = {id(new): old for old, new in news if new.viewed is None and new.call is not None}

@@ -80,7 +80,6 @@ class Program:
 
     def bind(self) -> None:
         """Give every call its arrays."""
-        self.moves = Home.moves
         self.homes = [home.inside for _, home in self.boxes]
         self.arrays = {id(v.old): v.home.inside for v in self.variables}
         self.arrays |= {id(value): array for value, array in self.inputs}
@@ -101,15 +100,13 @@ class Program:
         for box, home in self.boxes:
             if box.kept is not home.array or sys.getrefcount(home.array) != by_home_and_box:
                 home.settle(box)
-        if self.moves != Home.moves:
-            self.moves = Home.moves
-            if any(home.inside is not inside for (_, home), inside in zip(self.boxes, self.homes)):
-                self.bind()
+        if any([home.inside is not inside for (_, home), inside in zip(self.boxes, self.homes)]):
+            self.bind()  # a value has moved, for this program or for another one
         for (_, own), array in zip(self.inputs, arrays):
             own[...] = array
         for call in self.calls:
             call()
-        results = tuple([output.copy() for output in self.outputs])
+        results = tuple([output.copy() for output in self.outputs])  # now: one may lie where `at_last` writes
         for call in self.at_last:
             call()
         return results
