@@ -36,8 +36,8 @@ Figures: TypeAlias = float | list[float] | dict[str, float]
 """The loss alone, [loss, metric, ...], or all of them by name."""
 
 _running: WeakKeyDictionary[Trainer, Interruption] = WeakKeyDictionary()
-"""The models whose `fit` is running, and what ends it.  No attribute of the model: a step asks all of those whether they
-are netchu's own code, and the signal handlers that an Interruption keeps are not."""
+"""The models whose `fit` is running, and what ends it.  It is no attribute of the model: all of those are asked whether
+they are netchu's own code, and the signal handlers that an Interruption keeps are not."""
 
 
 class Trainer(Learner):

@@ -148,8 +148,8 @@ class Places:
 def wishes_of(renewed: Sequence[tuple[Value, Value]]) -> dict[int, Value]:
     """Which results would best be computed in the memory of a Variable: id of a Value -> the Variable's old value.
 
-    Its new value, and then backwards what that is made of element by element, as long as it is of the same form.  Of two
-    arguments only one can lie there, so the first is followed; at the old value itself the way ends, for it lies there.
+    Its new value, and then backwards what that is made of element by element, as long as it is of the same form.  Of
+    two arguments only one can lie there, so the first is followed; at the old value the way ends, for it lies there.
     """
     news = [(old, new.same_elements) for old, new in renewed]
     wishes = {id(new): old for old, new in news if new.viewed is None and new.call is not None}
