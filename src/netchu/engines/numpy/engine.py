@@ -36,8 +36,8 @@ class NumpyEngine(Engine):
         threads = environment.whole_number("NETCHU_THREADS")
         if threads is not None:
             self.fix_threads(threads or None)
-        # Programs share the homes of Variables, so they run one at a time, also those of different models: the products use
-        # all processors anyway.
+        # Programs share the homes of Variables, so they run one at a time, also those of different models.  It costs
+        # little: a product uses all processors anyway.
         self._lock = threading.RLock()
         self._homes: dict[int, Home] = {}  # by the id of a Variable, as long as that lives
 
