@@ -147,6 +147,52 @@ def test_two_models_train_in_two_threads(engine: str) -> None:
             assert_same_bits(one.numpy(), other.numpy())
 
 
+class Slow(netchu.Layer):
+    """A layer during whose call others have time to call the model."""
+
+    def call(self, x: Any) -> Any:
+        time.sleep(0.1)
+        return x
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax"], indirect=True)
+def test_the_losses_that_layers_add_are_those_of_the_thread(engine: str) -> None:
+    def make() -> netchu.Sequential:
+        model = netchu.Sequential([Input((4,)), Dense(4, activity_regularizer="l2"), Slow(), Dense(1)])
+        model.compile(netchu.optimizers.SGD(0.0), "mse", jit_compile=True)
+        model.set_weights([np.ones(w.shape) for w in model.weights])
+        return model
+
+    x, y = np.ones((4, 4), "float32"), np.ones((4, 1), "float32")
+    expected = make().train_on_batch(x, y)
+    model, losses = make(), []
+
+    def predict() -> None:
+        time.sleep(0.15)  # while the step is traced
+        model.predict(x, verbose=0)
+
+    assert in_threads(lambda: losses.extend(model.train_on_batch(x, y) for _ in range(2)), predict) == []
+    assert losses == pytest.approx([expected] * 2)
+
+
+@pytest.mark.parametrize("engine", ["numpy", "jax"], indirect=True)
+def test_what_a_step_itself_sets_of_a_weight_traces_nothing_anew(engine: str) -> None:
+    traces = []
+
+    class Toggling(netchu.Sequential):
+        def train_step(self, data: Any) -> Any:
+            traces.append(1)
+            self.layers[0].kernel.trainable = False
+            self.layers[0].kernel.trainable = True
+            return super().train_step(data)
+
+    model = Toggling([Input((4,)), Dense(3, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=True)
+    for _ in range(4):
+        model.train_on_batch(X, Y)
+    assert len(traces) == 1
+
+
 # --- what a traced step knows ----------------------------------------------------------------------------------------
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from netchu import engines
 from netchu.engines import Array, Shape, tracing
 from netchu.errors import EngineError, UsageError
+from netchu.registry import thread
 
 operations: dict[str, Callable[..., Tensor]] = {}
 """Every operation by name, filled by `@operation`: what `a + b` looks up, and what the tests go through."""
@@ -191,8 +192,8 @@ class Variable(Tensor):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
+        self._count(bool(value) is not self._trainable)
         self._trainable = bool(value)
-        self.changes += 1
 
     @property
     def regularizer(self) -> Callable[[Tensor], Tensor] | None:
@@ -201,8 +202,8 @@ class Variable(Tensor):
 
     @regularizer.setter
     def regularizer(self, function: Callable[[Tensor], Tensor] | None) -> None:
+        self._count(function is not self._regularizer)
         self._regularizer = function
-        self.changes += 1
 
     @property
     def constraint(self) -> Callable[[Tensor], Tensor] | None:
@@ -211,8 +212,12 @@ class Variable(Tensor):
 
     @constraint.setter
     def constraint(self, function: Callable[[Tensor], Tensor] | None) -> None:
+        self._count(function is not self._constraint)
         self._constraint = function
-        self.changes += 1
+
+    def _count(self, anew: bool) -> None:
+        """Count a change, unless a step makes it as it works."""
+        self.changes += anew and not thread.works
 
     def assign(self, value: object) -> Variable:
         """Replace the value; the shape must be the same.  Raises UsageError if it is not."""

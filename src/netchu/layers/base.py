@@ -57,6 +57,30 @@ class _Thread(threading.local):
 _thread = _Thread()
 
 
+class AddedLosses:
+    """What `add_loss` was given in a thread's last call: each thread sees its own, traced ones above all."""
+
+    __slots__ = ("_by_thread",)
+
+    def __init__(self) -> None:
+        self._by_thread: dict[int, list[Tensor]] = {}
+
+    def add(self, loss: Tensor) -> None:
+        """Keep a loss for this thread."""
+        self._by_thread.setdefault(threading.get_ident(), []).append(loss)
+
+    def mine(self) -> list[Tensor]:
+        """Those of this thread."""
+        return self._by_thread.get(threading.get_ident(), [])
+
+    def forget(self) -> None:
+        """Drop those of this thread."""
+        self._by_thread.pop(threading.get_ident(), None)
+
+    def __deepcopy__(self, memo: Any) -> AddedLosses:
+        return AddedLosses()  # a copied layer has not been called
+
+
 class Layer(Configurable):
     """Base of all layers: a subclass makes weights in `build` and computes in `call`.
 
@@ -95,7 +119,7 @@ class Layer(Configurable):
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.built = False
         self._own_weights: list[Variable] = []
-        self._added_losses: list[Tensor] = []
+        self._added_losses = AddedLosses()
 
     # --- what a subclass defines -------------------------------------------------------------------------------------
 
@@ -161,7 +185,7 @@ class Layer(Configurable):
 
     def add_loss(self, loss: Tensor) -> None:
         """Add a scalar, computed in `call`, to what training makes small."""
-        self._added_losses.append(ops.convert_to_tensor(loss))
+        self._added_losses.add(ops.convert_to_tensor(loss))
 
     # --- what a caller uses ------------------------------------------------------------------------------------------
 
@@ -201,7 +225,7 @@ class Layer(Configurable):
 
     def forget_losses(self) -> None:
         """Drop what `add_loss` was given, here and in the layers it holds: the outermost call begins with none."""
-        self._added_losses.clear()
+        self._added_losses.forget()
         for layer in self.sublayers:
             layer.forget_losses()
 
@@ -211,7 +235,7 @@ class Layer(Configurable):
         return [*self._called_losses(), *(w.regularizer(w) for w in self.trainable_weights if w.regularizer)]
 
     def _called_losses(self) -> list[Tensor]:
-        return [*self._added_losses, *(loss for layer in self.sublayers for loss in layer._called_losses())]
+        return [*self._added_losses.mine(), *(loss for layer in self.sublayers for loss in layer._called_losses())]
 
     def ensure_built(self, input_shape: BatchShape) -> None:
         """Call `build` once."""
@@ -250,7 +274,7 @@ class Layer(Configurable):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self.changes += bool(value) is not self._trainable
+        self.changes += bool(value) is not self._trainable and not registry.thread.works
         self._trainable = bool(value)
         for layer in self.sublayers:
             layer.trainable = value
