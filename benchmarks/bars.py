@@ -48,9 +48,9 @@ class Bar:
 
     def figures(self, rounds: list[Round]) -> list[float]:
         """The figure of each round in which its commands ran."""
-        return [self.figure(r) for r in rounds if self.can_be_told(set(r))]
+        return [self.figure(r) for r in rounds if self.is_measured_by(set(r))]
 
-    def can_be_told(self, names: set[str]) -> bool:
+    def is_measured_by(self, names: set[str]) -> bool:
         """Whether the commands of these names are enough."""
         return names.issuperset(self.needs) and (not self.either or not names.isdisjoint(self.either))
 
@@ -127,10 +127,14 @@ def printed(
     return Bar(row, what, beside, lambda r: figure(r[command].told), floor, aim, (command,), unit=unit)
 
 
-MAIN, EPOCH = "main job, whole process", "an epoch in steady state"
-NUMPY, JAX = "netchu, numpy", "netchu, jax"
-WARM, COLD = "netchu train, jax, warm", "netchu train, jax, cold"
-IN_MEMORY, MAPPED = "60,000 images in memory", "600,000 images mapped"
+MAIN = "main job, whole process"
+EPOCH = "an epoch in steady state"
+NUMPY = "netchu, numpy"
+JAX = "netchu, jax"
+WARM = "netchu train, jax, warm"
+COLD = "netchu train, jax, cold"
+IN_MEMORY = "60,000 images in memory"
+MAPPED = "600,000 images mapped"
 SAME_PROCESS = "NumPy by hand, same process"
 
 BARS = [
@@ -147,13 +151,13 @@ BARS = [
     Bar("peak", "the two products at the measured peak, by an epoch of the best engine", "measured in the run",
         share_of_peak, 40, 65, ("peak",), ENGINES, unit="%", at_least=True),
     printed("small", "train_on_batch, 4-8-3, 8 samples, accuracy, numpy engine", SAME_PROCESS, "small networks",
-            lambda told: told["step"]["ratio"], 3, 2),
+            lambda output: output["step"]["ratio"], 3, 2),
     printed("predict", "one-sample predict, 4-8-3", SAME_PROCESS, "small networks",
-            lambda told: told["predict_4_8_3"]["ratio"], 5, 3),
+            lambda output: output["predict_4_8_3"]["ratio"], 5, 3),
     printed("predict", "one-sample predict, 784-512-10", SAME_PROCESS, "small networks",
-            lambda told: told["predict_784_512_10"]["ratio"], 5, 3),
+            lambda output: output["predict_784_512_10"]["ratio"], 5, 3),
     printed("predict", "memory grown over 100,000 calls of predict", "itself", "100,000 predictions",
-            lambda told: told["grown_mb"], 1, 1, "MB"),
+            lambda output: output["grown_mb"], 1, 1, "MB"),
     best_against("conv", "convolutional epoch, best engine", steady,
                  ("convnet, netchu, numpy", "convnet, netchu, jax"), f"convnet, {KERAS_TF}", 1.8, 0.8),
     best_against("quick", "recipe quick to 98 %, whole process", whole,
@@ -161,22 +165,22 @@ BARS = [
     best_against("convnet", "recipe convnet to 99 %, whole process", whole,
                  ("recipe convnet, jax",), f"convnet to 99 %, {KERAS_TF}", 0.60, 0.30),
     printed("best", "recipe best, error on MNIST's test digits", "", "recipe best, jax",
-            lambda told: 100 * (1 - told["test_accuracy"]), 0.35, 0.25, "%"),
+            lambda output: 100 * (1 - output["test_accuracy"]), 0.35, 0.25, "%"),
     printed("itself", "epoch 5 against epoch 1, numpy engine", "itself", NUMPY,
-            lambda told: told["seconds"][4] / told["seconds"][0], 1.15, 1.05),
+            lambda output: output["seconds"][4] / output["seconds"][0], 1.15, 1.05),
     *against("itself", "RMSprop epoch against SGD epoch, numpy engine", steady, NUMPY,
              {"netchu, numpy, SGD": (1.6, 1.3)}),
     *against("mapped", "time per image, 600,000 mapped (uint8)",
              lambda ours, theirs: lambda r: r[ours].told["us_per_image"] / r[theirs].told["us_per_image"], MAPPED,
              {IN_MEMORY: (1.10, 1.02)}),
     printed("mapped", "anonymous memory that training from 600,000 mapped adds", "before it", MAPPED,
-            lambda told: told["anonymous_grown_mb"], 100, 100, "MB"),
+            lambda output: output["anonymous_grown_mb"], 100, 100, "MB"),
     Bar("memory", "peak memory, main job, numpy engine", "", lambda r: r["netchu train, numpy"].peak_mb, 350, 200,
         ("netchu train, numpy",), unit="MB"),
     printed("gpu", "five epochs of the main job on a GPU, after compilation", "", "netchu, GPU",
-            lambda told: sum(told["seconds"][1:]), 0.5, 0.1, "s"),
+            lambda output: sum(output["seconds"][1:]), 0.5, 0.1, "s"),
     printed("gpu", "one convolutional epoch on a GPU", "", "convnet, netchu, GPU",
-            lambda told: statistics.median(told["seconds"][1:]), 1.0, 0.3, "s"),
+            lambda output: statistics.median(output["seconds"][1:]), 1.0, 0.3, "s"),
 ]  # fmt: skip
 LONG = {"best"}
 """Rows that run only when they are asked for."""

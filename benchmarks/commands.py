@@ -10,8 +10,10 @@ from typing import Any
 
 from harness import HERE, SOURCE, Command
 
-PEERS, PROBES = HERE / "peers", HERE / "probes"
-KERAS_TF, KERAS_JAX = "Keras on TensorFlow", "Keras on JAX"
+PEERS = HERE / "peers"
+PROBES = HERE / "probes"
+KERAS_TF = "Keras on TensorFlow"
+KERAS_JAX = "Keras on JAX"
 SHORT_CONVNET = ("--epochs", "3", "--images", "12800")  # a fifth of MNIST: the first epoch holds the compilation
 CONVNET_TO_99 = ("--epochs", "8")  # after 5 epochs 98.82-98.85 % (n = 3), after 7 98.93, 99.01, 99.01 %
 

@@ -99,7 +99,8 @@ class Setup:
             RuntimeError: it failed; with the last lines that it printed.
         """
         arguments = [part.format(data=self.data, seed=seed) for part in command.arguments]
-        printed, complaints = self.folder / "stdout", self.folder / "stderr"
+        printed = self.folder / "stdout"
+        complaints = self.folder / "stderr"
         with printed.open("w") as out, complaints.open("w") as err:
             began = time.perf_counter()
             process = subprocess.Popen(
@@ -117,7 +118,7 @@ class Setup:
 
 
 def wait(process: subprocess.Popen[bytes]) -> float:
-    """Wait for the end of a process; its peak memory in MB, NaN where the system does not tell."""
+    """Wait for the end of a process; its peak memory in MB, NaN where the system does not say."""
     if not hasattr(os, "wait4"):  # Windows
         process.wait()
         return float("nan")
@@ -129,7 +130,7 @@ def wait(process: subprocess.Popen[bytes]) -> float:
 def side_by_side(
     commands: Iterable[Command], setup: Setup, rounds: int, after_round: Callable[[list[Round]], None]
 ) -> list[Round]:
-    """Run all commands in turn, `rounds` times; a command that fails is told, and tried again in the next round."""
+    """Run all commands in turn, `rounds` times; a command that fails is reported, and tried again in the next round."""
     chosen = list(commands)
     for command in chosen:
         if command.warm_up:

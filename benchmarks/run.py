@@ -65,7 +65,8 @@ def as_json(bars: list[Bar], rounds: list[Round], skipped: dict[str, str], about
 
 def main() -> None:
     """Run what was chosen and print the tables."""
-    chosen, about = arguments(), machine()
+    chosen = arguments()
+    about = machine()
     bars = [bar for bar in BARS if bar.row in chosen.rows]
     commands = commands_of(bars, [] if chosen.bars_only else chosen.rows)
     skipped = {command.name: reason for command in commands if (reason := command.reason())}

@@ -17,7 +17,7 @@ def median_and_range(values: list[float], form: str = ".2f") -> tuple[str, str]:
 
 
 def table_of_bars(bars: list[Bar], rounds: list[Round], skipped: dict[str, str]) -> list[str]:
-    """A line for each bar; where it cannot be told, why."""
+    """A line for each bar; for one that was not measured, the reason."""
     lines = ["| what | beside | median | range | n | floor | holds | aim | holds |", "| --- " * 9 + "|"]
     for bar in bars:
         values = bar.figures(rounds)
@@ -62,9 +62,9 @@ def table_of_commands(commands: list[Command], rounds: list[Round], skipped: dic
     return lines
 
 
-def has_epochs(told: dict[str, Any]) -> bool:
-    """Whether a command told the seconds of more than one epoch; `netchu train` tells those of other things."""
-    return isinstance(told.get("seconds"), list) and len(told["seconds"]) > 1
+def has_epochs(output: dict[str, Any]) -> bool:
+    """Whether a command printed the seconds of more than one epoch; `netchu train` prints those of other things."""
+    return isinstance(output.get("seconds"), list) and len(output["seconds"]) > 1
 
 
 def line_of_machine(machine: dict[str, Any]) -> str:

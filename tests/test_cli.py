@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import netchu
-from cli_tools import MODEL, Run, train_quickly
+from cli_tools import MODEL, Run, train_quickly, trained_pictures
 from netchu import datasets, engines
 from netchu.cli import main
 from netchu.layers import Dense, Flatten, Input, Rescaling
@@ -173,12 +173,7 @@ def test_evaluate_takes_models_made_in_python(folder: Path, capsys: pytest.Captu
 @pytest.fixture
 def pictures(folder: Path) -> list[str]:
     """A model in its default place, and three pictures that it takes as they are."""
-    assert main(["train", "--data", "own.npz", "--layers", "16", "--epochs", "30", "--batch-size", "10", "-q"]) == 0
-    data = datasets.load("own.npz")
-    names = ["zero.png", "one.png", "two.png"]
-    for name, picture in zip(names, data.x_test):
-        Image.fromarray(picture).save(name)
-    return names
+    return trained_pictures()
 
 
 def test_predict_one_plain_line_a_picture(pictures: list[str], capsys: pytest.CaptureFixture[str]) -> None:

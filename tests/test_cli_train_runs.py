@@ -224,7 +224,8 @@ def test_resumed_from_another_folder(run: Run, folder: Path, undisturbed: str) -
 
 def test_a_finished_run_reports_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train_quickly("--run", "run", "--json", "-q") == 0
-    first, printed = hash_of(folder), json.loads(capsys.readouterr().out)
+    first = hash_of(folder)
+    printed = json.loads(capsys.readouterr().out)
     assert main(["train", "--resume", "run", "--json"]) == 0
     out, err = capsys.readouterr()
     again = json.loads(out)
@@ -241,7 +242,8 @@ def test_without_a_name_each_run_has_a_folder_of_its_own(folder: Path) -> None:
 
 
 def test_half_written_models_of_killed_processes_are_removed(folder: Path) -> None:
-    old, new = folder / f".{MODEL}.abc.tmp", folder / f".{MODEL}.def.tmp"
+    old = folder / f".{MODEL}.abc.tmp"
+    new = folder / f".{MODEL}.def.tmp"
     for path in (old, new):
         path.write_text("half")
     os.utime(new, (time.time() + 60, time.time() + 60))  # another process is writing it
@@ -316,6 +318,28 @@ def test_broken_settings(
     settings.write_text(break_it(settings.read_text()))
     assert main(["train", "--resume", "run"]) == 65
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("break_it", "says"),
+    [
+        (broken(layers=[16, 0]), "--layers: expected whole numbers from 1, separated by commas. Got: 16,0."),
+        (broken(layers=["16"]), "--layers: expected whole numbers from 1 to 9999999. Got: ['16']."),
+        (broken(epochs=0), "--epochs: expected a whole number from 1. Got: 0."),
+        (broken(learning_rate=-1.0), "--learning-rate: expected a number above 0. Got: -1."),
+        (broken(out="model.h5"), "--out: expected a name ending in .safetensors. Got: 'model.h5'."),
+        (broken(layers=None, recipe="quik"), "--recipe: expected the name of a recipe. Got: 'quik'."),
+        (broken(optimizer="adm"), "Could not interpret optimizer identifier: 'adm'."),
+    ],
+)
+def test_settings_that_cannot_be_meant(
+    break_it: Callable[[str], str], says: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train_quickly("--run", "run", "-q") == 0
+    settings = folder / "run" / "settings.json"
+    settings.write_text(break_it(settings.read_text()))
+    assert main(["train", "--resume", "run", "-q"]) == 2
+    assert capsys.readouterr().err.startswith(f"netchu: {says}")
 
 
 def test_other_data_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,7 +61,8 @@ def test_digit_lies_in_the_middle_and_fills_the_box(drawn: Image.Image) -> None:
     assert digit.shape == (28, 28)
     assert digit.dtype == np.uint8
     assert digit.max() == 255
-    rows, columns = np.flatnonzero(digit.any(axis=1)), np.flatnonzero(digit.any(axis=0))
+    rows = np.flatnonzero(digit.any(axis=1))
+    columns = np.flatnonzero(digit.any(axis=0))
     assert max(np.ptp(rows), np.ptp(columns)) + 1 == 20
     mass = digit.astype(float)
     centre = (mass.sum(axis=1) @ np.arange(28) / mass.sum(), mass.sum(axis=0) @ np.arange(28) / mass.sum())
@@ -111,7 +112,8 @@ def test_pictures_keep_the_labels_of_their_digits(sample: datasets.Dataset) -> N
     model.compile("rmsprop", "sparse_categorical_crossentropy")
     with threadpool_limits(1):  # two threads get in each other's way on a busy machine
         model.fit(datasets.scale_pixels(sample.x_train), sample.y_train, epochs=3, batch_size=64, verbose=0)
-    chosen, draw = sample.x_test[::20], random.Random(0)
+    chosen = sample.x_test[::20]
+    draw = random.Random(0)
     pictures = [on_paper(d, 5, (draw.randint(0, 90), draw.randint(0, 150)), (300, 240)) for d in chosen]
     labels = model.predict(datasets.scale_pixels(chosen), verbose=0).argmax(axis=1)
     for file_format in ("PNG", "JPEG"):

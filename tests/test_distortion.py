@@ -13,13 +13,15 @@ from netchu.digits.distortion import RandomDistortion
 from netchu.errors import ShapeError, UsageError
 from netchu.tensor import Tensor
 
-HEIGHT, WIDTH = 9, 12
+HEIGHT = 9
+WIDTH = 12
 ALL = {"rotation": 0.1, "shear": 0.3, "zoom": 0.2, "translation": 0.15, "bend": 0.8}
 
 
 def drawn(n: int = 5, **bounds: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The six numbers (n, 6) that a distortion's first call draws from -1 to 1, and that call's places."""
-    to_numpy, twin = engines.current().to_numpy, RandomDistortion(**bounds, seed=3)
+    to_numpy = engines.current().to_numpy
+    twin = RandomDistortion(**bounds, seed=3)
     u = 2 * to_numpy(twin.stream.uniform((n, 6, 1, 1)))[:, :, 0, 0] - 1
     y, x = map(to_numpy, RandomDistortion(**bounds, seed=3).draw_places(n, HEIGHT, WIDTH))
     return u, np.broadcast_to(y, (n, HEIGHT, WIDTH)), np.broadcast_to(x, (n, HEIGHT, WIDTH))
@@ -56,7 +58,8 @@ def test_the_image_moves_where_the_numbers_say(monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_bend_is_a_weighted_sum_of_its_knots(engine: str) -> None:
     """At each pixel all 6 x 6 knots, weighted along each axis, squares adding up to 1."""
-    twin, to_numpy = RandomDistortion(bend=0.8, seed=3), engines.current().to_numpy
+    twin = RandomDistortion(bend=0.8, seed=3)
+    to_numpy = engines.current().to_numpy
     twin.stream.uniform((2, 6, 1, 1))
     knots = (2 * to_numpy(twin.stream.uniform((2, 2, 6, 6))) - 1) * 0.8 * math.sqrt(3)
     y, x = map(to_numpy, RandomDistortion(bend=0.8, seed=3).draw_places(2, HEIGHT, WIDTH))
@@ -75,7 +78,8 @@ def test_the_bend_is_a_weighted_sum_of_its_knots(engine: str) -> None:
 
 def test_the_bend_has_its_standard_deviation_at_every_pixel_and_is_smooth() -> None:
     _, y, x = drawn(4000, bend=0.8)
-    rows, columns = np.arange(HEIGHT)[:, None], np.arange(WIDTH)
+    rows = np.arange(HEIGHT)[:, None]
+    columns = np.arange(WIDTH)
     for field in (y - rows, x - columns):
         assert field.std(axis=0) == pytest.approx(np.full((HEIGHT, WIDTH), 0.8), rel=0.06)
         assert abs(field.mean(axis=0)).max() < 0.06
@@ -158,7 +162,8 @@ def test_sample_is_scipys(engine: str) -> None:
 
 
 def test_sample_checks_its_arguments() -> None:
-    images, places = np.zeros((2, 4, 4, 1), "float32"), np.zeros((2, 3, 3), "float32")
+    images = np.zeros((2, 4, 4, 1), "float32")
+    places = np.zeros((2, 3, 3), "float32")
     for wrong in ((images[0], places, places), (images, places[:1], places[:1]), (images, places, places[:, :2])):
         with pytest.raises(ShapeError, match=r"sample: expected images .*Got: images.shape="):
             ops.image.sample(*wrong)

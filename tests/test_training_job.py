@@ -1,7 +1,8 @@
-"""The training job and the reader of digits, used from Python: no terminal, and no word but through what they get."""
+"""The training job and the reader of digits, from Python: no terminal, no flag, no word but through what they get."""
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import subprocess
@@ -15,13 +16,14 @@ from PIL import Image
 
 from cli_tools import MODEL, process_settings, train_quickly
 from netchu import datasets, digits, engines
+from netchu.cli.options import as_flag
 from netchu.digits import run_folder
-from netchu.digits.job import Job, job_in
+from netchu.digits.job import Job, as_field, job_in
 from netchu.digits.measuring import Figures, measure
 from netchu.digits.reader import as_input, load_classifier, picture_size, probabilities, recognize
 from netchu.digits.run_folder import RunFolder, new_run_folder
 from netchu.digits.training import Outcome, prepared, run
-from netchu.errors import CheckpointError, DataNotFoundError, UsageError
+from netchu.errors import CheckpointError, DataNotFoundError, NetchuError, TrainingError, UsageError
 from netchu.layers import Dense, Input
 from netchu.models import Sequential, load_model
 
@@ -101,7 +103,7 @@ assert not any(name.startswith("netchu.cli") for name in sys.modules)
 def test_an_interrupted_test_saves_the_model_and_keeps_the_checkpoints(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*_: object) -> Figures:
+    def interrupted(*_: object, **__: object) -> Figures:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("netchu.digits.training.measure", interrupted)
@@ -121,22 +123,73 @@ def test_what_the_recipe_adds_is_found_before_anything_is_written(folder: Path) 
     assert [path.name for path in folder.iterdir()] == ["own.npz"]
 
 
-@pytest.mark.parametrize(
-    ("job", "says"),
-    [
-        (Job(epochs=0), "--epochs: expected a whole number from 1. Got: 0."),
-        (Job(batch_size=-1), "--batch-size: expected a whole number from 1"),
-        (Job(checkpoint_every=0), "--checkpoint-every: expected a whole number from 1"),
-        (Job(learning_rate=float("inf")), "--learning-rate: expected a number above 0"),
-        (Job(seed=2**32), "--seed: expected a whole number from 0 to 4294967295"),
-        (Job(out="model.h5"), "--out: expected a name ending in .safetensors"),
-        (Job(recipe="quick", layers=[4]), "--layers: expected no --recipe beside it"),
-    ],
-)
-def test_a_job_that_cannot_be_meant(job: Job, says: str) -> None:
+CANNOT_BE_MEANT = [
+    (Job(epochs=0), "Job.epochs: expected a whole number from 1. Got: 0."),
+    (Job(batch_size=-1), "Job.batch_size: expected a whole number from 1. Got: -1."),
+    (Job(checkpoint_every=0), "Job.checkpoint_every: expected a whole number from 1. Got: 0."),
+    (
+        Job(learning_rate=float("inf")),
+        "Job.learning_rate: expected a number above 0. Got: inf. Write learning_rate=0.001, for example.",
+    ),
+    (Job(seed=2**32), "Job.seed: expected a whole number from 0 to 4294967295. Got: 4294967296."),
+    (Job(out="model.h5"), "Job.out: expected a name ending in .safetensors. Got: 'model.h5'."),
+    (Job(layers=[16, 0]), "Job.layers: expected whole numbers from 1 to 9999999. Got: [16, 0]."),
+    (Job(layers=[True]), "Job.layers: expected whole numbers from 1 to 9999999. Got: [True]."),
+    (
+        Job(recipe="quick", layers=[4]),
+        "Job.layers: expected no Job.recipe beside it, which has its own. Got: recipe=quick.",
+    ),
+    (Job(recipe="quick", optimizer="sgd"), "Job.optimizer: expected no Job.recipe beside it"),
+]
+
+
+@pytest.mark.parametrize(("job", "says"), CANNOT_BE_MEANT)
+def test_a_job_that_cannot_be_meant(job: Job, says: str, folder: Path) -> None:
+    for attempt in (job.check, lambda: prepared(job), lambda: run(job, RunFolder(folder / "run"), say=print)):
+        with pytest.raises(UsageError) as caught:
+            attempt()
+        assert str(caught.value).startswith(says)
+    assert [path.name for path in folder.iterdir()] == ["own.npz"]
+
+
+def in_brackets(field: str, value: str = "") -> str:
+    """A naming that nobody else has."""
+    return f"<{field}{value and ' '}{value}>"
+
+
+@pytest.mark.parametrize(("job", "says"), CANNOT_BE_MEANT)
+def test_messages_call_a_field_as_whoever_asks_does(job: Job, says: str) -> None:
     with pytest.raises(UsageError) as caught:
-        job.check()
-    assert str(caught.value).startswith(says)
+        job.check(in_brackets)
+    field = says.partition(":")[0].removeprefix("Job.")
+    assert str(caught.value).startswith(f"<{field}>: expected ")
+    assert "Job." not in str(caught.value)
+    assert "--" not in str(caught.value)
+
+
+def test_so_do_the_messages_of_a_job_that_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def attempt(job: Job, place: str) -> None:
+        run(job, RunFolder(folder / place), say=lambda text: None, named=in_brackets)
+
+    with pytest.raises(UsageError, match=r"^<recipe>: expected the name of a recipe. Got: 'quik'"):
+        attempt(Job(recipe="quik"), "run")
+    job = prepared(JOB)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("netchu.models.Sequential.save", full)
+        with pytest.raises(NetchuError, match=r"or train again with another <out>.$"):
+            attempt(job, "run")
+    monkeypatch.setattr("netchu.models.Sequential.evaluate", lambda *_, **__: {"loss": float("nan")})
+    with pytest.raises(TrainingError, match=r"Try a smaller <learning_rate>.$"):
+        attempt(job, "other")
+
+
+def test_how_fields_are_called() -> None:
+    assert (as_field("batch_size"), as_field("batch_size", "5")) == ("Job.batch_size", "batch_size=5")
+    assert (as_flag("batch_size"), as_flag("batch_size", "5")) == ("--batch-size", "--batch-size 5")
 
 
 def test_a_job_is_checked_without_numpy(folder: Path) -> None:
@@ -161,8 +214,12 @@ def test_a_job_comes_back_from_its_folder(folder: Path) -> None:
         "data", "layers", "epochs", "batch_size", "optimizer", "learning_rate", "seed", "out", "checkpoint_every",
         "engine", "recipe",
     ]  # fmt: skip
-    with pytest.raises(UsageError, match="To go on with that run: netchu train --resume run"):
+    with pytest.raises(
+        UsageError, match=r"^run: expected a folder without .* go on with that run: netchu train --resume run"
+    ):
         lies_in.begin(job.settings())
+    with pytest.raises(UsageError, match=r"^the folder: expected a folder without a run in it. Got: 'run'"):
+        new_run_folder("run", name="the folder").begin(job.settings())
 
 
 def test_the_name_of_a_data_set_stays_a_name(folder: Path) -> None:
@@ -171,8 +228,8 @@ def test_the_name_of_a_data_set_stays_a_name(folder: Path) -> None:
 
 
 def test_no_run_and_a_broken_one(folder: Path) -> None:
-    with pytest.raises(DataNotFoundError, match="expected the folder of a run"):
-        job_in(RunFolder(folder))
+    with pytest.raises(DataNotFoundError, match=r"^--resume: expected the folder of a run"):
+        job_in(RunFolder(folder, name="--resume"))
     (folder / "settings.json").write_text("{")
     with pytest.raises(CheckpointError, match=r"settings\.json: expected JSON\. Got: "):
         job_in(RunFolder(folder))

@@ -34,7 +34,7 @@ def mnist(folder: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def peak_megabytes() -> float | None:
-    """The most memory that this process has had at a time, in MB of 10^6 bytes; None where that is not told."""
+    """The most memory that this process has had at a time, in MB of 10^6 bytes; None where the system does not say."""
     try:
         import resource
     except ImportError:  # Windows
@@ -58,5 +58,5 @@ def versions() -> dict[str, str]:
 
 def report(seconds: Sequence[float], test_accuracy: float, **more: Any) -> None:
     """Print the result: seconds of each epoch, accuracy on the test images, peak memory in MB, versions."""
-    told = {"seconds": list(seconds), "test_accuracy": float(test_accuracy), "peak_mb": peak_megabytes()}
-    print(json.dumps({**told, "versions": versions(), **more}))
+    figures = {"seconds": list(seconds), "test_accuracy": float(test_accuracy), "peak_mb": peak_megabytes()}
+    print(json.dumps({**figures, "versions": versions(), **more}))

@@ -22,14 +22,15 @@ parser.add_argument("--library", choices=["keras", "netchu"], required=True)
 parser.add_argument("--epochs", type=int, default=3)
 parser.add_argument("--images", type=int, default=60000, help="of the training images, for a shorter epoch")
 parser.add_argument("--seed", type=int, default=0)
-parser.add_argument("--follow", action="store_true", help="tell the test accuracy after each epoch")
+parser.add_argument("--follow", action="store_true", help="report the test accuracy after each epoch")
 chosen = parser.parse_args()
 
 library = importlib.import_module(chosen.library)
 layers = library.layers
 library.utils.set_random_seed(chosen.seed)
 x_train, y_train, x_test, y_test = mnist(chosen.folder)
-x_train, y_train = x_train[: chosen.images], y_train[: chosen.images]
+x_train = x_train[: chosen.images]
+y_train = y_train[: chosen.images]
 x_train, x_test = (x.reshape(-1, 28, 28, 1).astype("float32") / 255 for x in (x_train, x_test))
 
 model = library.models.Sequential(
@@ -45,7 +46,8 @@ model = library.models.Sequential(
     ]
 )
 model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-times, followed = [time.perf_counter()], []
+times = [time.perf_counter()]
+followed = []
 
 
 def end_of_epoch(epoch: int, logs: object) -> None:

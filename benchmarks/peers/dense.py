@@ -24,7 +24,8 @@ chosen = parser.parse_args()
 library = importlib.import_module(chosen.library)
 library.utils.set_random_seed(chosen.seed)
 x_train, y_train, x_test, y_test = mnist(chosen.folder)
-x_train, x_test = x_train.astype("float32") / 255, x_test.astype("float32") / 255
+x_train = x_train.astype("float32") / 255
+x_test = x_test.astype("float32") / 255
 
 model = library.models.Sequential(
     [

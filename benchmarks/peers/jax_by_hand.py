@@ -55,6 +55,7 @@ def epoch(state: tuple[Arrays, Arrays, Any, Any], x: Any, y: Any, order: Any) ->
     """All whole batches in a loop, then the rest."""
 
     def one(i: Any, state: Any) -> Any:
+        """The batch with the number i."""
         rows = jax.lax.dynamic_slice_in_dim(order, i * BATCH, BATCH)
         return step(state, x[rows], y[rows])
 
@@ -74,7 +75,9 @@ def main(folder: str, seed: int) -> None:
     """Five epochs and the test."""
     x_train, y_train, x_test, y_test = (jnp.asarray(a) for a in mnist(folder))
     y_train = y_train.astype(jnp.int32)
-    state, random, seconds = new_state(seed), np.random.default_rng(seed), []
+    state = new_state(seed)
+    random = np.random.default_rng(seed)
+    seconds = []
     for _ in range(5):
         began = time.perf_counter()
         order = jnp.asarray(random.permutation(len(x_train)).astype(np.int32))

@@ -12,7 +12,10 @@ import time
 import numpy as np
 from common import mnist, report
 
-BATCH, INPUTS, WIDTH, CLASSES = 128, 784, 512, 10
+BATCH = 128
+INPUTS = 784
+WIDTH = 512
+CLASSES = 10
 f32 = np.float32
 
 
@@ -25,24 +28,32 @@ class Network:
     """
 
     def __init__(self, seed: int = 0, rows: int | None = None) -> None:
-        random, self.weights = np.random.default_rng(seed), []
+        random = np.random.default_rng(seed)
+        self.weights = []
         for m, n in ((INPUTS, WIDTH), (WIDTH, CLASSES)):
             limit = (6 / (m + n)) ** 0.5
             self.weights += [random.uniform(-limit, limit, (m, n)).astype(f32), np.zeros(n, f32)]
         self.gradients = [np.empty_like(w) for w in self.weights]
-        slots, spare = [np.zeros_like(w) for w in self.weights], [np.empty_like(w) for w in self.weights]
+        slots = [np.zeros_like(w) for w in self.weights]
+        spare = [np.empty_like(w) for w in self.weights]
         self.blocks = [
             tuple(a[i : i + (rows or len(w))] for a in (w, g, v, t))
             for w, g, v, t in zip(self.weights, self.gradients, slots, spare)
             for i in range(0, len(w), rows or len(w))
         ]
-        self.x, self.h = np.empty((BATCH, INPUTS), f32), np.empty((BATCH, WIDTH), f32)
-        self.dh, self.on = np.empty((BATCH, WIDTH), f32), np.empty((BATCH, WIDTH), bool)
+        self.x = np.empty((BATCH, INPUTS), f32)
+        self.h = np.empty((BATCH, WIDTH), f32)
+        self.dh = np.empty((BATCH, WIDTH), f32)
+        self.on = np.empty((BATCH, WIDTH), bool)
 
     def step(self, images: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
         """Learn from uint8 images (batch, 784); the sum of the losses, and how many were right."""
         n = len(images)
-        x, h, dh, on, each = self.x[:n], self.h[:n], self.dh[:n], self.on[:n], np.arange(n)
+        x = self.x[:n]
+        h = self.h[:n]
+        dh = self.dh[:n]
+        on = self.on[:n]
+        each = np.arange(n)
         w1, b1, w2, b2 = self.weights
         dw1, db1, dw2, db2 = self.gradients
         # 1. Forward.
@@ -96,9 +107,12 @@ def rmsprop(w: np.ndarray, g: np.ndarray, v: np.ndarray, t: np.ndarray) -> None:
 def main(folder: str, seed: int, rows: int | None) -> None:
     """Five epochs and the test."""
     x_train, y_train, x_test, y_test = mnist(folder)
-    network, random, seconds = Network(seed, rows), np.random.default_rng(seed), []
+    network = Network(seed, rows)
+    random = np.random.default_rng(seed)
+    seconds = []
     for _ in range(5):
-        began, order = time.perf_counter(), random.permutation(len(x_train))
+        began = time.perf_counter()
+        order = random.permutation(len(x_train))
         for i in range(0, len(order), BATCH):
             chosen = order[i : i + BATCH]
             network.step(x_train[chosen], y_train[chosen])

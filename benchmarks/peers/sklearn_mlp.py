@@ -13,7 +13,8 @@ from common import mnist, report
 from sklearn.neural_network import MLPClassifier
 
 x_train, y_train, x_test, y_test = mnist(sys.argv[1])
-x_train, x_test = x_train.astype("float32") / 255, x_test.astype("float32") / 255
+x_train = x_train.astype("float32") / 255
+x_test = x_test.astype("float32") / 255
 seed = int(sys.argv[2]) if len(sys.argv) > 2 else 0
 model = MLPClassifier((512,), solver="adam", batch_size=128, alpha=0.0, random_state=seed)
 seconds = []

@@ -32,7 +32,8 @@ class SmallNetwork:
 
     def step(self, x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
         """Learn from a batch; its mean loss and its accuracy."""
-        n, each = len(x), np.arange(len(x))
+        n = len(x)
+        each = np.arange(n)
         h, p = self.forward(x)
         loss = -np.log(p[each, y]).mean()
         accuracy = (p.argmax(axis=1) == y).mean()

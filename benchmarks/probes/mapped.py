@@ -21,7 +21,8 @@ from netchu.models import Sequential
 sys.path.insert(0, str(Path(__file__).parents[1] / "peers"))
 from common import mnist
 
-FILE, TIMES = Path("mnist-ten-times.npy"), 10
+FILE = Path("mnist-ten-times.npy")
+TIMES = 10
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("folder")
@@ -34,7 +35,8 @@ few = np.array(x[:1280])
 if chosen.images > len(x):
     if not FILE.exists():
         np.save(FILE, np.tile(x, (TIMES, 1)))
-    x, y = np.load(FILE, mmap_mode="r"), np.tile(y, TIMES)
+    x = np.load(FILE, mmap_mode="r")
+    y = np.tile(y, TIMES)
 
 model = Sequential([Input((784,)), Rescaling(1 / 255), Dense(512, activation="relu"), Dense(10, activation="softmax")])
 model.compile("rmsprop", "sparse_categorical_crossentropy", metrics=["accuracy"])

@@ -7,7 +7,8 @@ import time
 
 import numpy as np
 
-SIDE, TIMES = 2048, 20
+SIDE = 2048
+TIMES = 20
 
 a = np.ones((SIDE, SIDE), np.float32)
 out = np.empty_like(a)

@@ -10,7 +10,8 @@ from memory import Watch
 from netchu.layers import Dense, Input
 from netchu.models import Sequential
 
-WARM_UP, CALLS = 2_000, 100_000
+WARM_UP = 2_000
+CALLS = 100_000
 
 model = Sequential([Input((4,)), Dense(8, activation="relu"), Dense(3, activation="softmax")])
 one = np.ones((1, 4), np.float32)

@@ -20,7 +20,8 @@ import netchu
 sys.path.insert(0, str(Path(__file__).parents[1] / "peers"))
 from small_by_hand import SmallNetwork
 
-TURNS, CALLS = 60, 50
+TURNS = 60
+CALLS = 50
 
 
 def ratio(ours: Callable[[], object], by_hand: Callable[[], object]) -> dict[str, float]:
@@ -52,22 +53,25 @@ def network(inputs: int, width: int, classes: int) -> netchu.models.Sequential:
 
 def step_ratio() -> dict[str, float]:
     """One training step."""
-    x, y = random.random((8, 4), dtype=np.float32), random.integers(0, 3, 8)
-    model, by_hand = network(4, 8, 3), SmallNetwork(4, 8, 3)
+    x = random.random((8, 4), dtype=np.float32)
+    y = random.integers(0, 3, 8)
+    model = network(4, 8, 3)
+    by_hand = SmallNetwork(4, 8, 3)
     return ratio(lambda: model.train_on_batch(x, y), lambda: by_hand.step(x, y))
 
 
 def predict_ratio(inputs: int, width: int, classes: int) -> dict[str, float]:
     """One sample through the network."""
     one = random.random((1, inputs), dtype=np.float32)
-    model, by_hand = network(inputs, width, classes), SmallNetwork(inputs, width, classes)
+    model = network(inputs, width, classes)
+    by_hand = SmallNetwork(inputs, width, classes)
     return ratio(lambda: model.predict(one, verbose=0), lambda: by_hand.forward(one)[1])
 
 
 random = np.random.default_rng(0)
-told = {
+figures = {
     "step": step_ratio(),
     "predict_4_8_3": predict_ratio(4, 8, 3),
     "predict_784_512_10": predict_ratio(784, 512, 10),
 }
-print(json.dumps(told))
+print(json.dumps(figures))

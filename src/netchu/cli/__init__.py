@@ -9,7 +9,7 @@ resumed, 130 interrupted.
 Reading order: `app` (the commands and their help), `options` (the flags they share), `train`, `evaluate`, `predict`,
 `export`, `bench` (with `bench_engine`), `info` (one each), `outfile` and `tools` (what they share), `outcome` (how any
 ending becomes a sentence and an exit code), `output`.  These are doors only: the work is done in `netchu.digits`.
-Nothing below this floor is imported before a command has read its flags: help and usage errors need no NumPy.
+What a command computes with is loaded once it has read its flags: help and usage errors need no NumPy.
 """
 
 from __future__ import annotations

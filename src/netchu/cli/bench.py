@@ -26,7 +26,8 @@ from netchu.cli.output import message, result, result_json
 from netchu.errors import UsageError, missing_extra, unknown_name
 from netchu.system.signals import Terminated, ending_by_signal
 
-SIDE, TIMES = 2048, 10  # of the big product
+SIDE = 2048  # of the big product's square matrices
+TIMES = 10  # how often it is measured
 MAIN_JOB_EPOCHS = 5
 
 
@@ -92,7 +93,9 @@ def bench(
     found = load_data(data, common.say)
     source = "sample" if is_sample(found) else data or ""
     common.say("Measuring; leave the machine alone meanwhile.")
-    peak, speeds, failed = peak_speed(), [], {}
+    peak = peak_speed()
+    speeds = []
+    failed = {}
     try:
         with ending_by_signal():  # so that the engine's process ends with this one
             for name in names:
@@ -147,7 +150,8 @@ def peak_speed() -> float:
     import numpy as np
 
     a = np.ones((SIDE, SIDE), np.float32)
-    out, best = np.empty_like(a), float("inf")
+    out = np.empty_like(a)
+    best = float("inf")
     for _ in range(TIMES):
         began = time.perf_counter()
         np.matmul(a, a, out=out)
@@ -195,7 +199,8 @@ def advice(speeds: list[Speed], missing: list[str]) -> str:
     """Which engine to take, in a line."""
     if not speeds:
         return "No engine could be measured."
-    short, long = min(speeds, key=lambda s: s.main_job), min(speeds, key=lambda s: s.epoch)
+    short = min(speeds, key=lambda speed: speed.main_job)
+    long = min(speeds, key=lambda speed: speed.epoch)
     if short is long:
         words = f"Take {long.name}: NETCHU_ENGINE={long.name}, or --engine {long.name}."
     else:

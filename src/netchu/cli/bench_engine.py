@@ -20,7 +20,8 @@ from netchu.digits.reader import as_input
 from netchu.layers import Dense, Input
 from netchu.models import Sequential
 
-WIDTH, BATCH = 512, 128
+WIDTH = 512
+BATCH = 128
 LEAST_EPOCHS = 3  # after the first
 
 
@@ -55,7 +56,8 @@ def measure(engine: str, least_seconds: float, name_or_path: str | None) -> dict
     engines.set_engine(engine)
     utils.set_random_seed(0)
     data = datasets.load(name_or_path)
-    pixels, classes = int(data.x_train[0].size), max(2, int(data.y_train.max()) + 1)
+    pixels = int(data.x_train[0].size)
+    classes = max(2, int(data.y_train.max()) + 1)
     model = Sequential([Input((pixels,)), Dense(WIDTH, activation="relu"), Dense(classes, activation="softmax")])
     model.compile("rmsprop", "sparse_categorical_crossentropy", metrics=["accuracy"])
     clock = Clock(least_seconds)

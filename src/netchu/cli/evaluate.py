@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from netchu.cli.options import DEFAULTS, Common, Data, flag
+from netchu.cli.options import DEFAULTS, Common, Data, as_flag, flag
 from netchu.cli.outcome import OK
 from netchu.cli.output import result, result_json
 
@@ -28,7 +28,7 @@ def evaluate(
     if isinstance(learnt_from, dict) and learnt_from.get("sha256") not in (None, digits.sha256):
         name = learnt_from.get("name")
         common.say(f"The model has learnt from other data, {name}: some of these test images may have been in it.")
-    figures = measure(classifier, digits.x_test, digits.y_test)
+    figures = measure(classifier, digits.x_test, digits.y_test, as_flag("learning_rate"))
     shares = {label: figures.right[label] / figures.images[label] for label in figures.images}
     if common.json:
         result_json(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
-from importlib import metadata, util
+from importlib import util
 from typing import TYPE_CHECKING, Annotated, Any
 
 from netchu.cli.options import DEFAULTS, Common, flag
@@ -55,10 +54,9 @@ def library_version(engine: str) -> str | None:
     """The version of the library behind an engine, which has its name; None if it is not there.  Imports nothing."""
     if util.find_spec(engine) is None:
         return None
-    for distribution in (engine, f"{engine}-cpu"):  # tensorflow-cpu: the same library, for the processor only
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            return metadata.version(distribution)
-    return "unknown"
+    found = environment.version(engine)
+    # tensorflow-cpu is the same library, for the processor only.
+    return environment.version(f"{engine}-cpu") if found == "unknown" else found
 
 
 def data_state() -> dict[str, Any]:
@@ -70,9 +68,11 @@ def data_state() -> dict[str, Any]:
     offline = environment.switch("NETCHU_OFFLINE")
     try:
         folder = cache_folder()
-        cache, cached = str(folder), all((folder / MNIST.name / file.name).is_file() for file in MNIST.files)
+        cache = str(folder)
+        cached = all((folder / MNIST.name / file.name).is_file() for file in MNIST.files)
     except OSError as error:
-        cache, cached = f"none: {error}", False
+        cache = f"none: {error}"
+        cached = False
     if named is not None:
         found = os.path.exists(named)
         source = f"NETCHU_DATA_DIR={named}" + ("" if found else ", which does not exist")
@@ -124,7 +124,8 @@ def about_model(path: str) -> dict[str, Any]:
 
 def layer_rows(model: Sequential) -> list[dict[str, Any]]:
     """For each layer: name, type, the shape of its output without the batch, activation, parameters."""
-    rows, shape = [], model.input_shape
+    rows = []
+    shape = model.input_shape
     for layer in model.layers:
         shape = layer.compute_output_shape(shape)
         activation = layer.get_config().get("activation")
@@ -145,7 +146,8 @@ def model_lines(about: dict[str, Any]) -> list[str]:
     lines = [f"{about['model']}: {about['parameters']:,} parameters", "", "Layers"]
     rows = [("input", "", by(about["input_shape"]), "", "")]
     for layer in about["layers"]:
-        shape, count = by(layer["output_shape"]), f"{layer['parameters']:,}"
+        shape = by(layer["output_shape"])
+        count = f"{layer['parameters']:,}"
         rows.append((layer["name"], layer["type"], shape, layer["activation"] or "", count))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     for row in rows:

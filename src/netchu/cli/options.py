@@ -1,5 +1,7 @@
-"""The flags that every command takes.  A command takes them as its last parameter, `common: Common = DEFAULTS`,
-and cyclopts spreads the fields over its help.
+"""The flags that every command takes, and how a flag is described and called.
+
+A command takes the common flags as its last parameter, `common: Common = DEFAULTS`, and cyclopts spreads the fields
+over its help.
 """
 
 from __future__ import annotations
@@ -31,6 +33,11 @@ Data: TypeAlias = Annotated[
 def flag(help_text: str, metavar: str | None = None, *, default: str | None = None) -> Parameter:
     """A flag with a value; `default` says in words what happens without it."""
     return Parameter(help=help_text, metavar=metavar, show_default=None if default is None else lambda _: default)
+
+
+def as_flag(field: str, value: str = "") -> str:
+    """How the command line calls a field: `"--batch-size"` for `batch_size`, and `"--batch-size 128"` with a value."""
+    return f"--{field.replace('_', '-')} {value}".rstrip()
 
 
 def _switch(help_text: str, *names: str) -> Parameter:

@@ -24,7 +24,15 @@ from netchu.errors import (
 )
 from netchu.system import environment
 
-OK, FAILURE, USAGE, MISSING_EXTRA, BAD_DATA, NOT_FOUND, RESUMABLE, INTERRUPTED = 0, 1, 2, 3, 65, 66, 75, 130
+# Exit codes: 65, 66 and 75 as sysexits.h has them; 130 is 128 + SIGINT, as shells have it.
+OK = 0
+FAILURE = 1
+USAGE = 2
+MISSING_EXTRA = 3
+BAD_DATA = 65
+NOT_FOUND = 66
+RESUMABLE = 75
+INTERRUPTED = 130
 
 # The first class that fits decides.
 _CODES: tuple[tuple[type[Exception], int], ...] = (

@@ -9,6 +9,7 @@ Limits: the recipes, and with --layers networks of Dense layers with relu; Pytho
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -18,11 +19,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 from cyclopts import Parameter
 
 from netchu.cli import timing
-from netchu.cli.options import DEFAULTS, Common, Data, flag
+from netchu.cli.options import DEFAULTS, Common, Data, as_flag, flag
 from netchu.cli.outcome import INTERRUPTED, OK, RESUMABLE
 from netchu.cli.outfile import check_place
 from netchu.cli.output import LastingStream, message, result, result_json
-from netchu.digits.job import DEFAULT_MODEL, TUTORIAL, Job, job_in, parse_layers
+from netchu.digits.job import DEFAULT_MODEL, TUTORIAL, Job, job_in
 from netchu.digits.run_folder import RunFolder, new_run_folder
 from netchu.errors import UsageError
 from netchu.system.signals import Terminated, ending_by_signal
@@ -64,7 +65,11 @@ class Flags:
     )
 
     def job(self) -> Job:
-        """The job that they ask for; UsageError for layers that are no widths."""
+        """The job that they ask for.
+
+        Raises:
+            UsageError: `layers` is no list of widths.
+        """
         return Job(
             data=self.data,
             layers=None if self.layers is None else parse_layers(self.layers),
@@ -87,18 +92,20 @@ def train(*, flags: Flags = NO_FLAGS, common: Common = DEFAULTS) -> int:
     job = flags.job()
     if flags.resume is not None:
         refuse_other_flags(flags.resume, flags)
-        folder = RunFolder(Path(flags.resume))
+        folder = RunFolder(Path(flags.resume), as_flag("resume"))
         job = job_in(folder)
+        if job.layers is not None:
+            parse_layers(",".join(map(str, job.layers)))  # the settings may have been written by hand
         if common.engine not in (None, job.engine):
             raise UsageError("--engine", expected=f"{job.engine}, the run's own", got=f"{common.engine}")
-    job.check()
-    check_place("--out", job.out)
+    job.check(as_flag)
+    check_place(as_flag("out"), job.out)
     if flags.resume is None:
         common.use_engine()
         from netchu.digits.training import prepared
 
-        job = prepared(job)
-        folder = new_run_folder(flags.run)
+        job = prepared(job, as_flag)
+        folder = new_run_folder(flags.run, as_flag("run"))
     with ending_by_signal():
         try:
             if flags.resume is None:
@@ -112,11 +119,28 @@ def train(*, flags: Flags = NO_FLAGS, common: Common = DEFAULTS) -> int:
             return RESUMABLE
 
 
+def parse_layers(text: str) -> list[int]:
+    """`"512,128"` as [512, 128].
+
+    Raises:
+        UsageError: anything but whole numbers from 1 to 9,999,999.
+    """
+    widths = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch("0*[1-9][0-9]{0,6}", width) for width in widths):
+        raise UsageError(
+            as_flag("layers"),
+            expected="whole numbers from 1, separated by commas",
+            got=f"{text:.80}",
+            do=f"Write {as_flag('layers', '512,128')}, for example.",
+        )
+    return [int(width) for width in widths]
+
+
 def refuse_other_flags(resume: str, flags: Flags) -> None:
     """Raise UsageError for flags beside --resume that the run's own settings would override."""
     given = {**vars(flags.job()), "run": flags.run}
     usual = {**vars(NO_FLAGS.job()), "run": NO_FLAGS.run}
-    other = [f"--{name.replace('_', '-')}" for name, value in given.items() if value != usual[name]]
+    other = [as_flag(name) for name, value in given.items() if value != usual[name]]
     if other:
         raise UsageError(
             "--resume",
@@ -134,7 +158,7 @@ def run_job(job: Job, folder: RunFolder, common: Common) -> int:
 
     say_if_busy(common)
     progress = None if common.quiet else cast("TextIO", LastingStream(sys.stderr))
-    outcome = run(job, folder, say=common.say, progress=progress)
+    outcome = run(job, folder, say=common.say, progress=progress, named=as_flag)
     if outcome.figures is None:
         message(
             f"Interrupted in epoch {outcome.begun} of {outcome.epochs}, after {outcome.model.info['updates']:,} "
@@ -154,7 +178,9 @@ def run_job(job: Job, folder: RunFolder, common: Common) -> int:
 
 def as_json(outcome: Outcome, job: Job) -> dict[str, Any]:
     """The one object of `--json`; its keys stay as they are while `schema` is 1."""
-    data, model, figures = outcome.data, outcome.model, outcome.figures
+    data = outcome.data
+    model = outcome.model
+    figures = outcome.figures
     assert figures is not None  # an interrupted run has no report
     seconds = {"total": timing.seconds(), **outcome.seconds}
     return {
@@ -172,9 +198,10 @@ def as_json(outcome: Outcome, job: Job) -> dict[str, Any]:
 
 
 def report(outcome: Outcome, job: Job) -> None:
-    """The same for people."""
+    """Print the same for people."""
     facts = as_json(outcome, job)
-    data, seconds = facts["data"], facts["seconds"]
+    data = facts["data"]
+    seconds = facts["seconds"]
     result(f"Test {outcome.figures}, on {data['name']} from {data['source']}.")
     result(
         f"Saved {job.out}: {facts['parameters']:,} parameters after {facts['epochs']} epochs, "

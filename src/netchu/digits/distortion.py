@@ -44,7 +44,7 @@ class RandomDistortion(ShapeKeepingLayer):
         translation: how far dy, dx at most, as a share of height and width.
         bend: standard deviation of the field, in pixels.  It is drawn at 6 x 6 knots, uniformly, and interpolated
             between them with normal weights 0.7 knots wide.
-        seed: of your own; None takes the program's.
+        seed: a seed of your own; None takes the program's.
         name: see `Layer`.
 
     Raises:
@@ -69,8 +69,11 @@ class RandomDistortion(ShapeKeepingLayer):
         super().__init__(**settings)
         check_numbers("RandomDistortion", 0, 1, rotation=rotation, zoom=zoom, translation=translation)
         check_numbers("RandomDistortion", 0, shear=shear, bend=bend)
-        self.rotation, self.shear, self.zoom = float(rotation), float(shear), float(zoom)
-        self.translation, self.bend = float(translation), float(bend)
+        self.rotation = float(rotation)
+        self.shear = float(shear)
+        self.zoom = float(zoom)
+        self.translation = float(translation)
+        self.bend = float(bend)
         self.seed = seed
         self.stream = Stream(seed)
 
@@ -85,13 +88,18 @@ class RandomDistortion(ShapeKeepingLayer):
     def draw_places(self, batch: int, height: int, width: int) -> tuple[Array, Array]:
         """Where each pixel of the output looks: y and x, each (batch, height, width)."""
         u = 2 * self.stream.uniform((batch, 6, 1, 1)) - 1
-        t, k = 2 * math.pi * self.rotation * u[:, 0], self.shear * u[:, 1]
-        zy, zx = 1 + self.zoom * u[:, 2], 1 + self.zoom * u[:, 3]
-        dy, dx = self.translation * height * u[:, 4], self.translation * width * u[:, 5]
-        cy, cx = (height - 1) / 2, (width - 1) / 2
+        t = 2 * math.pi * self.rotation * u[:, 0]
+        k = self.shear * u[:, 1]
+        zy = 1 + self.zoom * u[:, 2]
+        zx = 1 + self.zoom * u[:, 3]
+        dy = self.translation * height * u[:, 4]
+        dx = self.translation * width * u[:, 5]
+        cy = (height - 1) / 2
+        cx = (width - 1) / 2
         q = xp.astype(xp.arange(height), xp.float32)[None, :, None] - cy
         p = xp.astype(xp.arange(width), xp.float32)[None, None, :] - cx + k * q
-        sin, cos = xp.sin(t), xp.cos(t)
+        sin = xp.sin(t)
+        cos = xp.cos(t)
         y = cy + zy * (cos * q + sin * p) - dy
         x = cx + zx * (cos * p - sin * q) - dx
         if not self.bend:

@@ -53,7 +53,8 @@ def to_mnist_form(grey: Pixels, *, size: tuple[int, int] = (28, 28), name: str =
     if grey.shape == tuple(size) and _ground(grey) < DARK_GROUND:
         return grey
     ink = _ink(grey)  # (height, width)
-    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    rows = np.flatnonzero(ink.any(axis=1))
+    columns = np.flatnonzero(ink.any(axis=0))
     digit = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     return _centred(_fitted(digit, size), size)
 

@@ -3,17 +3,16 @@
     job = Job(recipe="quick", data="sample", engine="numpy", batch_size=256)
     job.check()
 
-`netchu.digits.training` does it.  Messages name the flags of `netchu train`, which most jobs come from.  Importing this
-loads no NumPy, so that a mistyped number is an error at once.
+`netchu.digits.training` does it.  Messages call a field as whoever asks does: `Job.epochs` in a program; `netchu train`
+hands in how its flags are called.  Importing this loads no NumPy, so that a mistyped number is an error at once.
 """
 
 from __future__ import annotations
 
 import math
 import os
-import re
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Any, Protocol, get_type_hints
 
 from netchu.digits.run_folder import RunFolder
 from netchu.errors import CheckpointError, UsageError
@@ -21,6 +20,20 @@ from netchu.errors import CheckpointError, UsageError
 TUTORIAL = "tutorial"
 DEFAULT_MODEL = "./netchu-model.safetensors"
 MAX_SEED = 2**32 - 1
+MAX_WIDTH = 9_999_999
+
+
+class Naming(Protocol):
+    """How messages call a field of a job, and the field with a value."""
+
+    def __call__(self, field: str, value: str = "") -> str:
+        """`"--epochs"` for the field `epochs`, for example, and `"--epochs 5"` with the value `"5"`."""
+        ...
+
+
+def as_field(field: str, value: str = "") -> str:
+    """As Python has it: `"Job.epochs"`, and `"epochs=5"` with a value."""
+    return f"{field}={value}" if value else f"Job.{field}"
 
 
 @dataclass(frozen=True)
@@ -54,31 +67,39 @@ class Job:
     engine: str | None = None
     recipe: str = TUTORIAL
 
-    def check(self) -> None:
-        """Raise UsageError for a number that cannot be meant, or for layers beside a recipe, which has its own."""
+    def check(self, named: Naming = as_field) -> None:
+        """Look for what cannot be meant, before anything is loaded.
+
+        Args:
+            named: how messages call the fields.
+
+        Raises:
+            UsageError: a number out of its bounds, a model file of another kind, or layers or an optimizer beside a
+                recipe, which has its own.
+        """
         for name in ("layers", "optimizer"):
             if self.recipe != TUTORIAL and getattr(self, name) is not None:
-                expected = "no --recipe beside it, which has its own"
-                raise UsageError(f"--{name}", expected=expected, got=f"--recipe {self.recipe:.60}")
-        for name, value in (
-            ("--epochs", self.epochs),
-            ("--batch-size", self.batch_size),
-            ("--checkpoint-every", self.checkpoint_every),
-        ):
+                expected = f"no {named('recipe')} beside it, which has its own"
+                raise UsageError(named(name), expected=expected, got=named("recipe", f"{self.recipe:.60}"))
+        if not all(type(width) is int and 1 <= width <= MAX_WIDTH for width in self.layers or ()):
+            expected = f"whole numbers from 1 to {MAX_WIDTH}"
+            raise UsageError(named("layers"), expected=expected, got=f"{self.layers!r:.80}")
+        for name in ("epochs", "batch_size", "checkpoint_every"):
+            value = getattr(self, name)
             if value is not None and value < 1:
-                raise UsageError(name, expected="a whole number from 1", got=f"{value}")
+                raise UsageError(named(name), expected="a whole number from 1", got=f"{value}")
         rate = self.learning_rate
         if rate is not None and not (math.isfinite(rate) and rate > 0):
             raise UsageError(
-                "--learning-rate",
+                named("learning_rate"),
                 expected="a number above 0",
                 got=f"{rate:g}",
-                do="Write --learning-rate 0.001, for example.",
+                do=f"Write {named('learning_rate', '0.001')}, for example.",
             )
         if not 0 <= self.seed <= MAX_SEED:
-            raise UsageError("--seed", expected=f"a whole number from 0 to {MAX_SEED}", got=f"{self.seed}")
+            raise UsageError(named("seed"), expected=f"a whole number from 0 to {MAX_SEED}", got=f"{self.seed}")
         if not self.out.endswith(".safetensors"):
-            raise UsageError("--out", expected="a name ending in .safetensors", got=f"{self.out!r}")
+            raise UsageError(named("out"), expected="a name ending in .safetensors", got=f"{self.out!r}")
 
     def settings(self) -> dict[str, Any]:
         """What the run folder keeps of it: files by their whole names, so that it can be resumed from elsewhere."""
@@ -88,12 +109,11 @@ class Job:
 
 
 def job_in(folder: RunFolder) -> Job:
-    """What the run in a folder was asked to do.
+    """What the run in a folder was asked to do; its numbers are not checked yet.
 
     Raises:
         DataNotFoundError: there is no run.
         CheckpointError: its settings cannot be read, or are of another kind.
-        UsageError: its layers are no widths.
     """
     settings = {"recipe": TUTORIAL, **folder.read()}  # older runs name no recipe
     kinds = get_type_hints(Job)
@@ -106,20 +126,4 @@ def job_in(folder: RunFolder) -> Job:
                 expected=f"{name} of type {Job.__annotations__[name]}",
                 got=f"{name}={settings[name]!r:.60}",
             )
-    job = Job(**settings)
-    if job.layers is not None:
-        parse_layers(",".join(map(str, job.layers)))
-    return job
-
-
-def parse_layers(text: str) -> list[int]:
-    """`"512,128"` as [512, 128]; UsageError for anything but whole numbers from 1 to 9,999,999."""
-    widths = [part.strip() for part in text.split(",")]
-    if not all(re.fullmatch("0*[1-9][0-9]{0,6}", width) for width in widths):
-        raise UsageError(
-            "--layers",
-            expected="whole numbers from 1, separated by commas",
-            got=f"{text:.80}",
-            do="Write --layers 512,128, for example.",
-        )
-    return [int(width) for width in widths]
+    return Job(**settings)

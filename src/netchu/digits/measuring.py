@@ -51,8 +51,16 @@ class Figures:
         return f"accuracy {self.accuracy:.4f} ({sum(self.right.values()):,} of {self.n:,}), loss {self.loss:.4f}"
 
 
-def measure(model: models.Sequential, images: NDArray[np.uint8], labels: NDArray[Any]) -> Figures:
-    """How well the model does on images with these labels `(images,)`.
+def measure(
+    model: models.Sequential, images: NDArray[np.uint8], labels: NDArray[Any], learning_rate: str = "learning rate"
+) -> Figures:
+    """How well the model does on images.
+
+    Args:
+        model: a classifier.
+        images: uint8 `(images, height, width)` or `(images, height, width, channels)`, 0 to 255.
+        labels: whole numbers from 0 `(images,)`.
+        learning_rate: what a message calls the learning rate.
 
     Raises:
         DataError: images of another size than the model's, or labels that it has no output for.
@@ -68,7 +76,7 @@ def measure(model: models.Sequential, images: NDArray[np.uint8], labels: NDArray
     assert isinstance(figures, dict)  # it was asked for one
     loss = figures["loss"]
     if not math.isfinite(loss):
-        raise TrainingError("test", expected="a finite loss", got=f"loss={loss}", do="Try a smaller --learning-rate.")
+        raise TrainingError("test", expected="a finite loss", got=f"loss={loss}", do=f"Try a smaller {learning_rate}.")
     right = probabilities(model, x).argmax(axis=-1) == labels
     present = np.unique(labels).tolist()
     return Figures(

@@ -48,7 +48,8 @@ def read_picture(picture: str | os.PathLike[str] | bytes, *, name: str = "") -> 
         DataError: not a PNG or JPEG whatever its name ends in, truncated, damaged, empty, a folder, or too large.
     """
     if isinstance(picture, bytes):
-        name, data = name or "picture", picture
+        name = name or "picture"
+        data = picture
     else:
         name = name or os.fspath(picture)
         data = _read_bytes(Path(picture), name)

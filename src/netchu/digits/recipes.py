@@ -116,7 +116,7 @@ class Recipe:
         Args:
             image_shape: (height, width) or (height, width, channels).
             classes: how many.
-            optimizer: its own, or another.
+            optimizer: the recipe's, or another.
             layers: in place of the recipe's.
 
         Raises:
@@ -243,13 +243,17 @@ RECIPES = {
 }
 
 
-def get(name: str) -> Recipe:
+def get(name: str, where: str = "recipe") -> Recipe:
     """The recipe of a name.
 
+    Args:
+        name: of a recipe.
+        where: what a message calls the name.
+
     Raises:
-        UsageError: there is none; it lists them.
+        UsageError: there is no such recipe; the message lists those that there are.
     """
     if name not in RECIPES:
         known = "\n".join(f"  {name:10}{recipe}" for name, recipe in RECIPES.items())
-        raise UsageError("--recipe", expected="the name of a recipe", got=f"{name!r:.60}", do=f"There are:\n{known}")
+        raise UsageError(where, expected="the name of a recipe", got=f"{name!r:.60}", do=f"There are:\n{known}")
     return RECIPES[name]

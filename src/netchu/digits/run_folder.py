@@ -31,10 +31,16 @@ class RunFolder:
     """A run's folder.
 
     Attributes:
-        path: of the folder.
+        path: where it is.
+        name: what messages call it; its path if empty.
     """
 
     path: Path
+    name: str = ""
+
+    @property
+    def _where(self) -> str:
+        return self.name or str(self.path)
 
     @property
     def settings(self) -> Path:
@@ -55,7 +61,7 @@ class RunFolder:
         """
         if self.settings.exists():
             raise UsageError(
-                "--run",
+                self._where,
                 expected="a folder without a run in it",
                 got=f"{str(self.path)!r}",
                 do=f"To go on with that run: netchu train --resume {self.path}",
@@ -68,7 +74,7 @@ class RunFolder:
             write_atomically(self.settings, (json.dumps(document, indent=1) + "\n").encode())
         except OSError as error:
             raise NetchuError(
-                "--run", expected="a folder that can be written to", got=f"{str(self.path)!r}: {error.strerror}"
+                self._where, expected="a folder that can be written to", got=f"{str(self.path)!r}: {error.strerror}"
             ) from None
 
     @contextmanager
@@ -95,7 +101,7 @@ class RunFolder:
             document = json.loads(self.settings.read_text(encoding="utf-8"))
         except OSError:
             raise DataNotFoundError(
-                "--resume", expected="the folder of a run, with settings.json in it", got=f"{str(self.path)!r}"
+                self._where, expected="the folder of a run, with settings.json in it", got=f"{str(self.path)!r}"
             ) from None
         except ValueError as error:
             raise CheckpointError(str(self.settings), expected="JSON", got=f"{error}") from None
@@ -108,14 +114,19 @@ class RunFolder:
         return dict(document["train"])
 
 
-def new_run_folder(given: str | None) -> RunFolder:
-    """The folder that was asked for; or a new one, runs/<date-time>, which nobody else gets in the same second."""
+def new_run_folder(given: str | None, name: str = "") -> RunFolder:
+    """The folder that was asked for; or a new one, runs/<date-time>, which nobody else gets in the same second.
+
+    Args:
+        given: its path, or None for a new one.
+        name: what messages call it; its path if empty.
+    """
     if given is not None:
-        return RunFolder(Path(given))
-    name = time.strftime("%Y-%m-%d-%H%M%S")
+        return RunFolder(Path(given), name)
+    now = time.strftime("%Y-%m-%d-%H%M%S")
     for number in itertools.count(1):
-        path = Path("runs", name if number == 1 else f"{name}-{number}")
+        path = Path("runs", now if number == 1 else f"{now}-{number}")
         with suppress(FileExistsError):
             path.mkdir(parents=True)
             break
-    return RunFolder(path)
+    return RunFolder(path, name)

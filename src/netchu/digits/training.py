@@ -6,7 +6,8 @@
     outcome = run(job, folder, say=print, progress=sys.stderr)
     print(outcome.figures)
 
-It knows no terminal: it speaks through what it is handed, a function for sentences and a stream for the progress.
+It knows no terminal and no flags: it speaks through what it is handed, a function for sentences, a stream for the
+progress, and how the job's fields are called.
 Equal jobs on one machine give equal files, byte for byte: the file holds no clock and no path.  A run that is cut at
 any moment and resumed gives the same file as one that was left alone.
 
@@ -29,7 +30,7 @@ from netchu.callbacks.progress import ProgressLine
 from netchu.datasets import Dataset
 from netchu.digits import recipes
 from netchu.digits.data import is_sample, load_data
-from netchu.digits.job import TUTORIAL, Job
+from netchu.digits.job import TUTORIAL, Job, Naming, as_field
 from netchu.digits.measuring import Figures, measure
 from netchu.digits.reader import as_pixels
 from netchu.digits.run_folder import RunFolder
@@ -63,19 +64,31 @@ class Outcome:
     seconds: dict[str, float]
 
 
-def prepared(job: Job) -> Job:
-    """The job with what the current engine and its recipe add, its names checked before anything is written.
+def prepared(job: Job, named: Naming = as_field) -> Job:
+    """The job with what the current engine and its recipe add, checked before anything is written.
+
+    Args:
+        job: what is asked for.
+        named: how messages call its fields.
 
     Raises:
-        UsageError: an unknown recipe or optimizer; lists the known ones.
+        UsageError: see `Job.check`; an unknown recipe or optimizer, and the known ones are listed.
     """
-    recipe = recipes.get(job.recipe)
+    job.check(named)
+    recipe = recipes.get(job.recipe, named("recipe"))
     prepared = replace(job, engine=engines.current().name, batch_size=job.batch_size or recipe.batch_size)
     make_optimizer(prepared)
     return prepared
 
 
-def run(job: Job, folder: RunFolder, *, say: Callable[[str], None], progress: TextIO | None = None) -> Outcome:
+def run(
+    job: Job,
+    folder: RunFolder,
+    *,
+    say: Callable[[str], None],
+    progress: TextIO | None = None,
+    named: Naming = as_field,
+) -> Outcome:
     """Train, test and save; a run that lies in the folder goes on.
 
     Args:
@@ -83,15 +96,17 @@ def run(job: Job, folder: RunFolder, *, say: Callable[[str], None], progress: Te
         folder: of the run, in which its settings lie.
         say: gets each sentence that is worth knowing meanwhile.
         progress: a stream for the line that shows how far it is; None for no such line.
+        named: how messages call the job's fields.
 
     Raises:
-        NetchuError: the data, the settings or the disk do not allow it; each says what is wrong.
+        NetchuError: the job, the data or the disk do not allow it; the message says what is wrong.
         Terminated: the process was asked to end; the run can be resumed.
     """
     # 1. Data and model.
     started = time.time()
     began = time.perf_counter()
-    recipe = recipes.get(job.recipe)
+    job.check(named)
+    recipe = recipes.get(job.recipe, named("recipe"))
     data = load_data(job.data, say)
     loaded = time.perf_counter()
     epochs = job.epochs or (recipe.epochs_on_sample if is_sample(data) else recipe.epochs)
@@ -106,12 +121,12 @@ def run(job: Job, folder: RunFolder, *, say: Callable[[str], None], progress: Te
     history = learn(model, data, epochs, job, folder, progress)
     learnt = time.perf_counter()
     try:
-        figures = None if history.interrupted else measure(model, data.x_test, data.y_test)
+        figures = None if history.interrupted else measure(model, data.x_test, data.y_test, named("learning_rate"))
     except KeyboardInterrupt:
         figures = None
     # 3. Saving.
     model.info = information(job, data, model, history, figures)
-    save(model, job.out, started)
+    save(model, job.out, started, named)
     if figures is not None:
         CheckpointFolder(folder.checkpoints).prune(1)
     seconds = {"data": loaded - began, "train": learnt - before}
@@ -185,10 +200,17 @@ def information(
     return {**making, "test_accuracy": figures.accuracy, "test_loss": figures.loss}
 
 
-def save(model: Sequential, out: str, began: float) -> None:
-    """Save the model; NetchuError with path and reason if the disk does not take it.
+def save(model: Sequential, out: str, began: float, named: Naming = as_field) -> None:
+    """Save the model, and remove what processes that were killed while saving it left half written.
 
-    What processes that were killed while saving it left half written before `began`, in seconds, is removed.
+    Args:
+        model: what to save.
+        out: the file.
+        began: when this job began, in seconds of `time.time`; what is younger may belong to another process.
+        named: how messages call the job's fields.
+
+    Raises:
+        NetchuError: the disk does not take it; with path and reason.
     """
     place = Path(out)
     try:
@@ -201,5 +223,5 @@ def save(model: Sequential, out: str, began: float) -> None:
             f"{out}: the model could not be saved,",
             expected="a disk that takes it",
             got=f"{error.strerror or error}",
-            do="An older file of that name is untouched. Make room, or train again with another --out.",
+            do=f"An older file of that name is untouched. Make room, or train again with another {named('out')}.",
         ) from error
