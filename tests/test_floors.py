@@ -36,8 +36,8 @@ FLOORS: list[list[str]] = [
 ]
 NEIGHBOURS_FORBIDDEN = FLOORS[5]
 """The vocabulary: initializers, activations, losses, metrics and optimizers do not know each other."""
-NEIGHBOURS_ALLOWED = {("metrics", "losses")}
-"""But for one: a metric may be the mean of a loss."""
+NEIGHBOURS_ALLOWED = {("metrics", "losses"), ("metrics", "initializers")}
+"""But for two: a metric may be the mean of a loss, and its state begins as a weight does."""
 
 INSIDE: dict[str, list[str]] = {
     "digits": [

@@ -433,7 +433,7 @@ def test_state_of_a_shape_given_as_a_list_begins_anew() -> None:
     class Counts(metrics.Mean):
         def __init__(self) -> None:
             super().__init__("counts")
-            self.counts = self.add_variable("counts", [3])  # type: ignore[arg-type]
+            self.counts = self.add_variable([3], name="counts")  # type: ignore[arg-type]
 
     metric = Counts()
     metric.counts.assign([1.0, 2.0, 3.0])

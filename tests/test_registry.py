@@ -52,7 +52,7 @@ def test_repr_of_a_class_that_keeps_an_argument_elsewhere() -> None:
         def __init__(self, secret: int) -> None:
             self.kept = secret
 
-    assert repr(Hidden(3)) == "Hidden(...)"
+    assert repr(Hidden(3)) == "Hidden(secret=3)"
 
 
 JSON: list[tuple[Any, Any]] = [

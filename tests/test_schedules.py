@@ -243,7 +243,7 @@ def test_what_makes_no_schedule_is_refused(act: Any, message: str) -> None:
 
 
 def test_the_base_class_says_what_to_define() -> None:
-    with pytest.raises(NotImplementedError, match=r"LearningRateSchedule must define __call__\(self, step\)"):
+    with pytest.raises(NotImplementedError, match=r"LearningRateSchedule: expected a method __call__\(self, step\)"):
         LearningRateSchedule()(0)
 
 

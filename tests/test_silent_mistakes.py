@@ -130,8 +130,11 @@ def test_nothing_to_train_is_said() -> None:
     model = network(3, "softmax")
     model.trainable = False
     model.compile("sgd", "sparse_categorical_crossentropy")
-    with pytest.raises(UsageError, match="`trainable` False everywhere"):
-        model.fit(X, Y, verbose=0)
+    before = model.get_weights()
+    with pytest.warns(UserWarning, match="`trainable` is False everywhere"):
+        loss = model.fit(X, Y, batch_size=len(X), verbose=0).history["loss"]
+    assert loss == [pytest.approx(model.evaluate(X, Y, verbose=0), rel=1e-5)]
+    assert all((old == new).all() for old, new in zip(before, model.get_weights(), strict=True))
 
 
 def test_a_generator_that_is_used_up_ends_the_training() -> None:

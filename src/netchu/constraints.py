@@ -27,11 +27,11 @@ Axis: TypeAlias = int | Sequence[int]
 
 
 class Constraint(Configurable):
-    """Base: a subclass defines `__call__(w)`, the allowed weight, of the shape of w."""
+    """Base: a subclass defines `__call__(w)`, the allowed weight, of the shape of w; the base allows all."""
 
     def __call__(self, w: Any) -> Tensor:
         """The allowed weight."""
-        raise NotImplementedError
+        return ops.convert_to_tensor(w)
 
 
 def _norm(w: Any, axis: Axis) -> Tensor:

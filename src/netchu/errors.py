@@ -28,6 +28,14 @@ class UsageError(NetchuError, ValueError):
     """An argument, a name or a call order is wrong: the sentence shows what would be right."""
 
 
+class MissingAttributeError(UsageError, AttributeError):
+    """An attribute is not there yet: the model is not built, or a class does not call `super().__init__()`."""
+
+
+class MissingMethodError(NetchuError, NotImplementedError):
+    """A subclass does not define a method that its base class needs."""
+
+
 class ShapeError(UsageError):
     """Array shapes do not fit each other or the layer that received them."""
 
@@ -88,6 +96,16 @@ def sentence(where: str, *, expected: str, got: str, do: str = "") -> str:
     colon = "" if where.endswith(",") else ":"
     message = f"{where}{colon} expected {expected}. Got: {got}."
     return f"{message} {do}" if do else message
+
+
+def missing_method(thing: object, method: str) -> MissingMethodError:
+    """The error for a subclass that does not define a method.
+
+    Args:
+        thing: an object of the class.
+        method: its name and parameters, e.g. `"call(self, x)"`.
+    """
+    return MissingMethodError(type(thing).__name__, expected=f"a method {method}", got="none", do="Write it.")
 
 
 def printable(text: str) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 
 from netchu.arguments import check_choice, check_numbers
 from netchu.engines import Shape
+from netchu.errors import missing_method
 from netchu.random import numpy_generator
 from netchu.registry import Configurable, Registry
 
@@ -35,7 +36,7 @@ class Initializer(Configurable):
 
     def values(self, shape: Shape) -> np.ndarray:
         """The first values, shape `shape`."""
-        raise NotImplementedError
+        raise missing_method(self, "__call__(self, shape, dtype=None)")
 
     def __call__(self, shape: Shape, dtype: str = "float32") -> np.ndarray:
         """The first values as a NumPy array of `dtype`."""

@@ -7,6 +7,7 @@ configuration) into the object; a name that is not in its table is an error, nev
 
 from __future__ import annotations
 
+import dis
 import functools
 import inspect
 import re
@@ -15,10 +16,11 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Generic, Self, TypeVar
 
-from netchu.errors import UsageError, unknown_name
+from netchu.errors import MissingAttributeError, UsageError, unknown_name
 
 T = TypeVar("T")
 _MISSING = object()
+_ASIDE = ("_own_weights", "_given")  # attributes that hold others, or what was given for them, once more
 
 
 class _Thread(threading.local):
@@ -44,6 +46,10 @@ def working() -> Iterator[None]:
 class Configurable:
     """Base of layers, optimizers, losses, metrics and initializers: `get_config`, `from_config`, `repr`.
 
+    A class of netchu's own keeps each constructor argument in an attribute of the same name.  Of a user's class, which
+    may keep it elsewhere or not at all, what the constructor was given is noted, as long as no attribute of that name
+    is set anew.
+
     Attributes:
         changes: how often one of its public attributes was set anew: a step traced before knows the old value.
         set_as_it_works: attributes that it sets itself after it was made, which no step depends on.
@@ -52,30 +58,72 @@ class Configurable:
     changes = 0
     set_as_it_works = frozenset({"built", "changes", "name", "weights", "slots", "shared_slots"})
 
+    def __new__(cls, *args: Any, **settings: Any) -> Self:
+        """An object that knows, if its class is a user's, what it was made with."""
+        if cls.__init__ is object.__init__ and (args or settings):  # Python says so only where there is no __new__
+            raise TypeError(f"{cls.__name__}() takes no arguments")
+        made = super().__new__(cls)
+        if not is_netchus(cls):
+            object.__setattr__(made, "_given", _bound(cls, args, settings))
+        return made
+
+    def __getattr__(self, name: str) -> Any:
+        """Reached only where there is no such attribute: says what is missing, `super().__init__()` above all."""
+        known = next((vars(cls)[name] for cls in type(self).__mro__ if name in vars(cls)), None)
+        if known is not None and hasattr(known, "__get__"):
+            return known.__get__(self, type(self))  # a property whose own AttributeError came here: let it speak
+        if any(name in _set_by(cls) for cls in type(self).__mro__):
+            raise MissingAttributeError(
+                f"You forgot to call `super().__init__()` in {type(self).__name__}.__init__",
+                expected=f"the attribute {name!r}, which it sets",
+                got="none",
+                do="Call it first.",
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def __setattr__(self, name: str, value: Any) -> None:
         if name[0] != "_" and name not in self.set_as_it_works and not thread.works:
             old = self.__dict__.get(name, getattr(type(self), name, _MISSING))  # a property says itself what it changes
             if old is not _MISSING and not isinstance(old, property) and not _is_same(old, value):
                 self.changes += 1
+                self.__dict__.get("_given", {}).pop(name, None)
         super().__setattr__(name, value)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON values.
+        """The constructor's arguments as JSON values, base classes included where `**kwargs` is passed on.
 
-        The default reads, for each parameter of `__init__`, the attribute of the same name (base classes included when
-        `**kwargs` is passed on).  Override it when a parameter is kept elsewhere.
+        The default reads the attribute of the same name; in a user's class, what the constructor was given goes before.
+
+        Raises:
+            MissingAttributeError: there is neither.
         """
         config: dict[str, Any] = {}
+        given = self.__dict__.get("_given", {})
         for cls in type(self).__mro__:
             if "__init__" not in vars(cls) or cls is object:
                 continue
             parameters = list(inspect.signature(vars(cls)["__init__"]).parameters.values())[1:]
             for p in parameters:
                 if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name not in config:
-                    config[p.name] = to_json(getattr(self, p.name))
+                    known = not is_netchus(cls) and p.name in given
+                    config[p.name] = to_json(given[p.name] if known else getattr(self, p.name))
             if not any(p.kind is p.VAR_KEYWORD for p in parameters):
                 break
         return config
+
+    def parts(self, kind: type | tuple[type, ...]) -> list[Any]:
+        """The attributes of a kind, also inside lists, tuples and dictionaries, each once, in order of assignment."""
+        found: dict[int, Any] = {}
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        waiting: list[Any] = [[value for key, value in vars(self).items() if key not in _ASIDE]]
+        while waiting:
+            value = waiting.pop()
+            if id(value) not in found:  # a list may hold itself
+                found[id(value)] = value
+                if not isinstance(value, kinds):
+                    inside = value.values() if isinstance(value, dict) else value
+                    waiting += [part for part in inside if isinstance(part, (*kinds, list, tuple, dict))][::-1]
+        return [value for value in found.values() if isinstance(value, kinds)]
 
     def refuse_unknown(self, arguments: dict[str, Any]) -> None:
         """Raise UsageError for keyword arguments that no constructor of the class takes; lists those that it does."""
@@ -113,6 +161,24 @@ class Configurable:
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
+def _bound(cls: type, args: tuple[Any, ...], settings: dict[str, Any]) -> dict[str, Any]:
+    """What a class's constructor is given, by name; nothing if it does not take that, which it will say itself."""
+    try:
+        bound = inspect.signature(cls.__init__).bind(None, *args, **settings)  # type: ignore[misc]
+    except TypeError:
+        return {}
+    bound.apply_defaults()
+    return dict(list(bound.arguments.items())[1:])
+
+
+@functools.cache
+def _set_by(cls: type) -> frozenset[str]:
+    """The attributes that the constructor of a class of netchu's own sets."""
+    if not is_netchus(cls) or "__init__" not in vars(cls):
+        return frozenset()
+    return frozenset(i.argval for i in dis.get_instructions(vars(cls)["__init__"]) if i.opname == "STORE_ATTR")
+
+
 def _is_same(old: Any, new: Any) -> bool:
     """Whether an attribute that is set keeps its value; only plain values are compared."""
     return old is new or (type(old) is type(new) and isinstance(new, (bool, int, float, str)) and old == new)
@@ -127,6 +193,20 @@ def _same(value: Any, default: Any) -> bool:
 
 def _short(value: Any) -> str:
     return f"{value['class_name']}(...)" if isinstance(value, dict) and "class_name" in value else repr(value)
+
+
+def without_defaults(config: dict[str, Any], **defaults: Any) -> dict[str, Any]:
+    """A configuration without those settings of the base class that are as they always are."""
+    return {key: value for key, value in config.items() if key not in defaults or value != defaults[key]}
+
+
+def unused_name(name: str, taken: Container[str]) -> str:
+    """`name`, or with the first number that makes it new: dense, dense_1, dense_2."""
+    number, candidate = 0, name
+    while candidate in taken:
+        number += 1
+        candidate = f"{name}_{number}"
+    return candidate
 
 
 def to_json(value: Any) -> Any:

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Protocol, TypeAlias
 
 import numpy as np
 
+from netchu.errors import UsageError
+
 Array: TypeAlias = Annotated[Any, "array"]
 """An array of the current engine: `numpy.ndarray`, `jax.Array`, a tracer ...  An operation may meet a Python number in
 its place, which has no shape and takes the other operand's type."""
@@ -49,6 +51,13 @@ FUNCTIONS = (*STANDARD_FUNCTIONS, *EXTRA_FUNCTIONS)
 
 # Element types, by their names in the standard.
 DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64"]
+
+
+def checked_dtype(where: str, dtype: str | None) -> str:
+    """`dtype` itself, float32 for None; UsageError if no engine has it."""
+    if dtype is not None and dtype not in DTYPES:
+        raise UsageError(where, expected=f"dtype among {DTYPES}", got=f"dtype={dtype!r:.60}")
+    return dtype or "float32"
 
 
 def axis_by_axis(total: Callable[..., Array], squeeze: Callable[..., Array]) -> Callable[..., Array]:

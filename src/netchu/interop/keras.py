@@ -49,8 +49,8 @@ from netchu.formats.write_hdf5 import write_hdf5
 from netchu.formats.zip_archive import Member, open_archive, write_archive
 from netchu.interop.keras_config import layer_from_keras, model_to_keras, object_from_keras, object_to_keras
 from netchu.interop.model import Model, is_model
-from netchu.layers.base import Layer, unused_name
-from netchu.registry import snake_case, to_json
+from netchu.layers.base import Layer
+from netchu.registry import snake_case, to_json, unused_name
 from netchu.system.disk import write_atomically
 from netchu.tensor import Variable
 

@@ -34,6 +34,8 @@ class ReLU(ShapeKeepingLayer):
         UsageError: a setting below 0.
     """
 
+    casts_integers = True
+
     def __init__(
         self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **settings: Any
     ) -> None:
@@ -64,6 +66,8 @@ class LeakyReLU(ShapeKeepingLayer):
         Maas, Hannun, Ng, "Rectifier Nonlinearities Improve Neural Network Acoustic Models" (2013).
     """
 
+    casts_integers = True
+
     def __init__(self, negative_slope: float = 0.3, **settings: Any) -> None:
         super().__init__(**settings)
         check_numbers("LeakyReLU", negative_slope=negative_slope)
@@ -93,6 +97,8 @@ class PReLU(ShapeKeepingLayer):
     References:
         He, Zhang, Ren, Sun, "Delving Deep into Rectifiers" (2015).
     """
+
+    casts_integers = True
 
     def __init__(
         self,
@@ -147,6 +153,8 @@ class ELU(ShapeKeepingLayer):
         Clevert, Unterthiner, Hochreiter, "Fast and Accurate Deep Network Learning by Exponential Linear Units" (2016).
     """
 
+    casts_integers = True
+
     def __init__(self, alpha: float = 1.0, **settings: Any) -> None:
         super().__init__(**settings)
         check_numbers("ELU", -math.inf, alpha=alpha)
@@ -171,6 +179,8 @@ class Softmax(ShapeKeepingLayer):
         UsageError: an axis that is no whole number.
         ShapeError: when built, an axis that the input does not have.
     """
+
+    casts_integers = True
 
     def __init__(self, axis: int | Sequence[int] = -1, **settings: Any) -> None:
         super().__init__(**settings)

@@ -42,6 +42,8 @@ class _RandomTransform(Layer):
         name, trainable, dtype: see `Layer`.
     """
 
+    casts_integers = True
+
     def __init__(
         self,
         fill_mode: str = "reflect",
@@ -67,10 +69,6 @@ class _RandomTransform(Layer):
     def build(self, input_shape: BatchShape) -> None:
         """Check that the input is images."""
         check_images(self, input_shape)
-
-    def __call__(self, x: Any, training: bool = True) -> Tensor:
-        """The images, moved unless `training` is False."""
-        return super().__call__(x, training)
 
     def call(self, x: Tensor, training: bool = True) -> Tensor:
         """Moved in training, else x itself."""

@@ -13,9 +13,7 @@ stands in is built.  Shapes are tuples with None for the batch: (None, 784).
 
 from __future__ import annotations
 
-import inspect
-import threading
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeAlias
@@ -24,13 +22,15 @@ import numpy as np
 
 from netchu import constraints, initializers, ops, registry, regularizers
 from netchu.arguments import checked_name
-from netchu.engines.contract import DTYPES
+from netchu.engines.contract import checked_dtype
 from netchu.engines.tracing import carrying
-from netchu.errors import ShapeError, UsageError
+from netchu.errors import ShapeError, UsageError, missing_method
+from netchu.layers.calling import AddedLosses, CallSignature, build_once, each_tensor, open_calls
 from netchu.listening import nobody_listening
+from netchu.metrics import Metric
 from netchu.operation import here, tapes_set_aside
 from netchu.random import Stream
-from netchu.registry import Configurable, snake_case
+from netchu.registry import Configurable, snake_case, unused_name, without_defaults
 from netchu.tensor import Tensor, Variable
 
 BatchShape: TypeAlias = tuple[int | None, ...]
@@ -50,37 +50,6 @@ def shapes_only() -> Iterator[None]:
         _shapes_only.reset(token)
 
 
-class _Thread(threading.local):
-    frozen = 0  # how many of the layers whose calls are open, one within the other, are frozen
-
-
-_thread = _Thread()
-
-
-class AddedLosses:
-    """What `add_loss` was given in a thread's last call: each thread sees its own, traced ones above all."""
-
-    __slots__ = ("_by_thread",)
-
-    def __init__(self) -> None:
-        self._by_thread: dict[int, list[Tensor]] = {}
-
-    def add(self, loss: Tensor) -> None:
-        """Keep a loss for this thread."""
-        self._by_thread.setdefault(threading.get_ident(), []).append(loss)
-
-    def mine(self) -> list[Tensor]:
-        """Those of this thread."""
-        return self._by_thread.get(threading.get_ident(), [])
-
-    def forget(self) -> None:
-        """Drop those of this thread."""
-        self._by_thread.pop(threading.get_ident(), None)
-
-    def __deepcopy__(self, memo: Any) -> AddedLosses:
-        return AddedLosses()  # a copied layer has not been called
-
-
 class Layer(Configurable):
     """Base of all layers: a subclass makes weights in `build` and computes in `call`.
 
@@ -92,7 +61,16 @@ class Layer(Configurable):
 
     Attributes:
         built: whether the weights exist.
+        casts_integers: whether an input of whole numbers is cast to `dtype`, as one of other fractions always is.
     """
+
+    casts_integers = False
+    _is_building = False
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        if "build" in vars(cls):
+            cls.build = build_once(cls.build)  # type: ignore[method-assign]
 
     def __init__(
         self,
@@ -110,12 +88,10 @@ class Layer(Configurable):
         self.refuse_unknown(unknown)
         if name is not None and "/" in checked_name("Layer", name):  # files write layer/weight
             raise UsageError("Layer", expected="a printable name without '/'", got=f"name={name!r}")
-        if dtype is not None and dtype not in DTYPES:
-            raise UsageError("Layer", expected=f"dtype among {DTYPES}", got=f"dtype={dtype!r:.60}")
         self.named_by_user = name is not None
         self.name = name or snake_case(type(self).__name__)
         self._trainable = trainable
-        self.dtype = dtype or "float32"
+        self.dtype = checked_dtype("Layer", dtype)
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.built = False
         self._own_weights: list[Variable] = []
@@ -123,12 +99,13 @@ class Layer(Configurable):
 
     # --- what a subclass defines -------------------------------------------------------------------------------------
 
+    @build_once
     def build(self, input_shape: BatchShape) -> None:
-        """Make the weights for inputs of `input_shape`, e.g. (None, 784)."""
+        """Make the weights for inputs of `input_shape`, e.g. (None, 784); a layer that is built stays as it is."""
 
     def call(self, x: Tensor) -> Tensor:
-        """Compute the output.  May take `training`, a bool, as second argument."""
-        raise NotImplementedError
+        """Compute the output.  May take `training`, a bool, and what else it is called with."""
+        raise missing_method(self, "call(self, x)")
 
     def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
         """The shape of the output, from one sample of zeros unless a subclass knows better."""
@@ -138,7 +115,8 @@ class Layer(Configurable):
         arrays = {name: variable.array for name, variable in state.items()}
         with carrying(state, arrays, strict=False), tapes_set_aside(), nobody_listening():
             try:
-                return (None, *self(ops.zeros(tuple(n or 1 for n in input_shape), dtype=self.dtype)).shape[1:])
+                x = ops.zeros(tuple(n or 1 for n in input_shape), dtype=self.dtype)
+                return (None, *self(x, training=False).shape[1:])
             finally:
                 self.forget_losses()
 
@@ -147,7 +125,7 @@ class Layer(Configurable):
     def add_weight(
         self,
         shape: tuple[int, ...] = (),
-        initializer: Any = "glorot_uniform",
+        initializer: Any = None,
         dtype: str | None = None,
         trainable: bool = True,
         name: str = "weight",
@@ -158,7 +136,7 @@ class Layer(Configurable):
 
         Args:
             shape: of the weight.
-            initializer: a name or an Initializer.
+            initializer: a name or an Initializer; None for glorot_uniform, or zeros in a dtype that has no fractions.
             dtype: the layer's if None.
             trainable: whether training changes it.
             name: unique in the layer.
@@ -166,6 +144,8 @@ class Layer(Configurable):
             constraint: what it is put through after each step; a name, a Constraint or a function of the weight.
         """
         dtype = dtype or self.dtype
+        if initializer is None:
+            initializer = "glorot_uniform" if "float" in dtype else "zeros"
         if _shapes_only.get():
             variable = Variable(np.zeros((), dtype), trainable=trainable, name=name)
             variable.array = np.broadcast_to(np.zeros((), dtype), shape)  # one number, seen as often as the shape says
@@ -189,39 +169,60 @@ class Layer(Configurable):
 
     # --- what a caller uses ------------------------------------------------------------------------------------------
 
-    def __call__(self, x: Any, training: bool = False) -> Tensor:
+    def __call__(self, *inputs: Any, **named: Any) -> Tensor:
         """Build if needed, and compute.
 
         Args:
-            x: input (batch, ...), Tensor or array; cast to the layer's dtype.
-            training: whether this is a training step: Dropout drops only then.
+            inputs: x (batch, ...), Tensor or array, floating-point numbers of it cast to the layer's dtype; then what
+                else `call` takes.
+            named: the same by name.  `training` says whether this is a training step (Dropout drops only then); if it
+                is not given, the call around this one decides, then the default in `call`.
+
+        Raises:
+            UsageError: `call` returned nothing.
         """
-        caller = here.layer
-        frozen = not self.trainable
-        works = registry.thread.works
+        outer = (here.layer, registry.thread.works, open_calls.training)
+        signature, frozen = self._signature(), not self.trainable
+        x, training, others = signature.arranged(inputs, named)
         here.layer = self  # what a tape says of each operation
         registry.thread.works = True
-        _thread.frozen += frozen
+        open_calls.training = training = signature.decided(training)
+        open_calls.frozen += frozen
         try:
-            x = ops.convert_to_tensor(x)
-            if x.dtype != self.dtype:
-                x = ops.cast(x, self.dtype)
-            self.ensure_built((None, *x.shape[1:]))
-            if caller is None:
+            x = each_tensor(x, self.cast)
+            self.ensure_built(each_tensor(x, lambda part: (None, *part.shape[1:])))
+            if outer[0] is None:
                 self.forget_losses()
-            y = self.call(x, training=training) if self.takes_training() else self.call(x)  # type: ignore[call-arg]
-            if self.activity_regularizer is not None:
-                self.add_loss(self.activity_regularizer(y) / y.shape[0])  # a mean over samples, as the loss is
+            if signature.takes_training and training is not None:
+                others["training"] = training
+            y: Any = self.call(x, **others)
+            if y is None:
+                raise UsageError(f"{type(self).__name__}.call", expected="a tensor", got="None", do="Return one.")
+            if self.activity_regularizer is not None:  # a mean over samples, as the loss is
+                self.add_loss(self.activity_regularizer(y) / max(y.shape[0], 1))
         finally:
-            here.layer = caller
-            registry.thread.works = works
-            _thread.frozen -= frozen
+            here.layer, registry.thread.works, open_calls.training = outer
+            open_calls.frozen -= frozen
         return y
+
+    def cast(self, x: Any) -> Tensor:
+        """An input as a Tensor, its floating-point numbers in the layer's dtype; whole ones if `casts_integers`."""
+        tensor = ops.convert_to_tensor(x)
+        if tensor.dtype != self.dtype and (self.casts_integers or "float" in tensor.dtype):
+            return ops.cast(tensor, self.dtype)
+        return tensor
+
+    @classmethod
+    def _signature(cls) -> CallSignature:
+        known = cls.__dict__.get("_call_signature")
+        if known is None:
+            known = cls._call_signature = CallSignature(cls.call)  # type: ignore[attr-defined]
+        return known  # type: ignore[no-any-return]
 
     @staticmethod
     def is_frozen() -> bool:
         """Within a call: whether this layer, or one that holds it, has `trainable = False`."""
-        return _thread.frozen > 0
+        return open_calls.frozen > 0
 
     def forget_losses(self) -> None:
         """Drop what `add_loss` was given, here and in the layers it holds: the outermost call begins with none."""
@@ -241,31 +242,11 @@ class Layer(Configurable):
         """Call `build` once."""
         if not self.built:
             self.build(tuple(input_shape))
-            self.built = True
 
-    @classmethod
-    def takes_training(cls) -> bool:
-        """Whether `call` has a parameter `training`."""
-        known = cls.__dict__.get("_takes_training")
-        if known is None:
-            known = "training" in inspect.signature(cls.call).parameters
-            cls._takes_training = known  # type: ignore[attr-defined]
-        return bool(known)
-
-    def _parts(self, kind: type | tuple[type, ...]) -> list[Any]:
-        """The attributes of a kind, also inside lists, tuples and dictionaries, each once, in order of assignment."""
-        found: dict[int, Any] = {}
-        looked_into = (*(kind if isinstance(kind, tuple) else (kind,)), list, tuple, dict)
-        waiting = [v for key, v in vars(self).items() if isinstance(v, looked_into) and key != "_own_weights"][::-1]
-        while waiting:
-            value = waiting.pop()
-            if isinstance(value, kind):
-                found.setdefault(id(value), value)
-            elif isinstance(value, (list, tuple)):
-                waiting.extend(reversed(value))
-            elif isinstance(value, dict):
-                waiting.extend(reversed(value.values()))
-        return list(found.values())
+    def build_inside(self, input_shape: BatchShape) -> None:
+        """Build the layers that it holds and did not build itself, by a call on zeros."""
+        if not all(layer.built for layer in self.sublayers):
+            Layer.compute_output_shape(self, input_shape)
 
     @property
     def trainable(self) -> bool:
@@ -280,13 +261,26 @@ class Layer(Configurable):
             layer.trainable = value
 
     @property
+    def metrics(self) -> list[Metric]:
+        """The metrics among its attributes, and in the layers that it holds; they start anew with each epoch."""
+        return list(dict.fromkeys((*self.parts(Metric), *self.metrics_inside())))
+
+    def metrics_inside(self) -> list[Metric]:
+        """The metrics of the layers that it holds."""
+        return [metric for layer in self.sublayers for metric in layer.metrics_lent()]
+
+    def metrics_lent(self) -> list[Metric]:
+        """Those that a model around it shows and resets."""
+        return self.metrics
+
+    @property
     def sublayers(self) -> list[Layer]:
         """The layers among its attributes."""
-        return self._parts(Layer)
+        return self.parts(Layer)
 
     def _own(self) -> list[Variable]:
         """The weights in the order they were added, then Variables that were simply assigned to attributes."""
-        return list(dict.fromkeys((*self._own_weights, *self._parts(Variable))))
+        return list(dict.fromkeys((*self._own_weights, *self.parts(Variable))))
 
     @property
     def weights(self) -> list[Variable]:
@@ -324,10 +318,13 @@ class Layer(Configurable):
         return self.non_trainable_weights
 
     def state(self) -> dict[str, Variable]:
-        """Every Variable of the layer by name: its weights, and the steps of its random streams."""
+        """Every Variable of the layer by name: its weights, the steps of its random streams, its metrics' state."""
         named: dict[str, Variable] = {}
-        for variable in (*self._own(), *(stream.step for stream in self._parts(Stream))):
+        for variable in (*self._own(), *(stream.step for stream in self.parts(Stream))):
             named[unused_name(variable.name, named)] = variable
+        for metric in self.parts(Metric):
+            prefix = unused_name(metric.name, {key.partition("/")[0]: 0 for key in named})
+            named |= {f"{prefix}/{key}": variable for key, variable in metric.state().items()}
         for layer in self.sublayers:
             prefix = unused_name(layer.name, {key.partition("/")[0]: 0 for key in named})
             named |= {f"{prefix}/{key}": variable for key, variable in layer.state().items()}
@@ -335,7 +332,7 @@ class Layer(Configurable):
 
     def streams(self) -> list[Stream]:
         """The random streams of the layer, then those of the layers it holds."""
-        return [*self._parts(Stream), *(stream for layer in self.sublayers for stream in layer.streams())]
+        return [*self.parts(Stream), *(stream for layer in self.sublayers for stream in layer.streams())]
 
     def get_weights(self) -> list[np.ndarray]:
         """The values of the weights, as NumPy arrays of the caller's own."""
@@ -365,11 +362,7 @@ class Layer(Configurable):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON values."""
-        config = super().get_config()
-        for key, default in (("trainable", True), ("dtype", "float32"), ("activity_regularizer", None)):
-            if config.get(key) == default:
-                config.pop(key)
-        return config
+        return without_defaults(super().get_config(), trainable=True, dtype="float32", activity_regularizer=None)
 
 
 class ShapeKeepingLayer(Layer):
@@ -378,15 +371,6 @@ class ShapeKeepingLayer(Layer):
     def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
         """Unchanged."""
         return input_shape
-
-
-def unused_name(name: str, taken: Container[str]) -> str:
-    """`name`, or with the first number that makes it new: dense, dense_1, dense_2."""
-    number, candidate = 0, name
-    while candidate in taken:
-        number += 1
-        candidate = f"{name}_{number}"
-    return candidate
 
 
 def check_axis(layer: Layer, expected: int | None, shape: tuple[int, ...]) -> None:

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from netchu import activations, constraints, initializers, regularizers
 from netchu.arguments import is_whole, positive_integer
 from netchu.errors import ShapeError, UsageError
 from netchu.layers.base import MAX_AXES, BatchShape, Layer, check_axis
+from netchu.registry import thread
 from netchu.tensor import Tensor, Variable
 
 
-class KernelLayer(Layer):
+class ActivatedLayer(Layer):
+    """Base of the layers with an activation, a name, a function or None, which may be set anew at any time."""
+
+    casts_integers = True
+
+    @property
+    def activation(self) -> Callable[..., Tensor]:
+        """What the output is put through; `linear` for none."""
+        return self._activation
+
+    @activation.setter
+    def activation(self, identifier: Any) -> None:
+        before, self._activation = vars(self).get("_activation"), activations.get(identifier)
+        self.changes += before not in (None, self._activation) and not thread.works
+
+
+class KernelLayer(ActivatedLayer):
     """Base of the layers that apply a kernel to their input: bias, activation, and what keeps the weights in bounds.
 
     Args:
@@ -40,7 +57,7 @@ class KernelLayer(Layer):
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
-        self.activation = activations.get(activation)
+        self.activation = activation
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
@@ -132,7 +149,7 @@ class Dense(KernelLayer):
         return activations.output_shape(self.activation, (*input_shape[:-1], self.units))
 
 
-class Activation(Layer):
+class Activation(ActivatedLayer):
     """An activation function as a layer of its own.
 
     Args:
@@ -142,7 +159,7 @@ class Activation(Layer):
 
     def __init__(self, activation: Any, **settings: Any) -> None:
         super().__init__(**settings)
-        self.activation = activations.get(activation)
+        self.activation = activation
 
     def call(self, x: Tensor) -> Tensor:
         """activation(x)."""
@@ -163,6 +180,7 @@ class InputLayer(Layer):
                 "Input", expected="a tuple of lengths without the batch, such as (784,)", got=f"shape={shape!r:.60}"
             )
         self.shape = tuple(None if n is None else positive_integer("Input", "shape", n) for n in shape)
+        self.built = True  # there is nothing to make
 
     def call(self, x: Tensor) -> Tensor:
         """The input itself."""

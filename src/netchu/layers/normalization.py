@@ -34,6 +34,8 @@ class _Normalizing(ShapeKeepingLayer):
         name, trainable, dtype: see `Layer`.
     """
 
+    casts_integers = True
+
     def __init__(
         self,
         epsilon: float,

@@ -19,6 +19,8 @@ from netchu.tensor import Tensor
 class _Pooling(Layer):
     """What both poolings share: the settings of the windows, and the shape of the output."""
 
+    casts_integers = True
+
     def __init__(
         self, pool_size: Sizes, strides: Sizes | None, padding: str, data_format: str | None, **settings: Any
     ) -> None:
@@ -128,6 +130,8 @@ class GlobalAveragePooling2D(_GlobalPooling):
         keepdims: whether height and width stay, with length 1.
         name, trainable, dtype: see `Layer`.
     """
+
+    casts_integers = True
 
     def call(self, x: Tensor) -> Tensor:
         """The mean over height and width."""

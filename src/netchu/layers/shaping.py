@@ -168,6 +168,8 @@ class Rescaling(ShapeKeepingLayer):
         ShapeError: an input that scale and offset do not broadcast to.
     """
 
+    casts_integers = True
+
     def __init__(self, scale: float | Sequence[float], offset: float | Sequence[float] = 0.0, **settings: Any) -> None:
         super().__init__(**settings)
         for key, value in (("scale", scale), ("offset", offset)):

@@ -84,9 +84,11 @@ classes = _registry.entries
 functions = _functions.entries
 
 
-def get(identifier: Any) -> Loss:
-    """The Loss for a name, a Loss, its class or configuration, or a function `(y_true, y_pred) -> losses`."""
+def get(identifier: Any) -> Loss | None:
+    """The Loss for a name, a Loss, its class or configuration, or a function; None for None."""
     found = _registry.get(identifier)
+    if found is None:
+        return None
     return found if isinstance(found, Loss) else LossFunction(found)
 
 

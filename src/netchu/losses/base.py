@@ -10,8 +10,9 @@ from typing import Any
 
 from netchu import ops
 from netchu.arguments import check_choice, checked_name
-from netchu.errors import ShapeError
-from netchu.registry import Configurable
+from netchu.engines.contract import checked_dtype
+from netchu.errors import ShapeError, UsageError, missing_method
+from netchu.registry import Configurable, is_netchus, without_defaults
 from netchu.tensor import Tensor
 
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none", None)
@@ -46,23 +47,57 @@ class Loss(Configurable):
         name: what History and messages call it.
         reduction: `"sum_over_batch_size"` (alias `"mean"`), `"sum"`, `"mean_with_sample_weight"` (divides by the sum of
             the weights), or `"none"`.
+        dtype: in which targets and predictions are compared; None is float32.
+
+    Attributes:
+        takes_labels: whether targets are whole numbers, which reach `call` as they are.
 
     Raises:
-        UsageError: another reduction, or a name that is not 1 to 100 printable letters.
+        UsageError: another reduction or dtype, or a name that is not 1 to 100 printable letters.
     """
 
-    def __init__(self, name: str | None = None, reduction: str | None = "sum_over_batch_size") -> None:
+    takes_labels = False
+
+    def __init__(
+        self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: str | None = None
+    ) -> None:
         check_choice(type(self).__name__, REDUCTIONS, reduction=reduction)
         self.reduction = reduction
         self.name = type(self).__name__ if name is None else checked_name(type(self).__name__, name)
+        self.dtype = checked_dtype(type(self).__name__, dtype)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """The loss of each sample, shape (batch, ...)."""
-        raise NotImplementedError
+        raise missing_method(self, "call(self, y_true, y_pred)")
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
-        """The reduced loss; `sample_weight` (batch,) or of the shape of the losses."""
-        return reduce(self.call(y_true, y_pred), sample_weight, self.reduction)
+        """The reduced loss.
+
+        Args:
+            y_true: targets (batch, ...); `call` gets them, and the predictions, as Tensors of the loss's dtype.
+            y_pred: predictions (batch, ...).
+            sample_weight: (batch,) or of the shape of the losses.
+
+        Raises:
+            UsageError: `call` returned nothing.
+        """
+        y_pred = self._converted(y_pred)
+        y_true = ops.convert_to_tensor(y_true) if self.takes_labels else self._converted(y_true)
+        losses = self.call(y_true, y_pred)
+        if losses is None:
+            raise UsageError(f"{type(self).__name__}.call", expected="the losses", got="None", do="Return them.")
+        return reduce(ops.convert_to_tensor(losses), sample_weight, self.reduction)
+
+    def _converted(self, value: Any) -> Tensor:
+        """A Tensor of the loss's dtype; a Tensor of float64 stays one: a model that computes so also learns so."""
+        tensor = ops.convert_to_tensor(value)
+        if tensor.dtype == self.dtype or (isinstance(value, Tensor) and tensor.dtype == "float64"):
+            return tensor
+        return ops.cast(tensor, self.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON values."""
+        return without_defaults(super().get_config(), dtype="float32")
 
 
 def reduce(losses: Tensor, sample_weight: Any, reduction: str | None) -> Tensor:
@@ -93,14 +128,17 @@ class LossFunction(Loss):
     """A user's own function `(y_true, y_pred) -> loss of each sample` as a Loss."""
 
     def __init__(
-        self, function: Callable[..., Any], reduction: str | None = "sum_over_batch_size", name: str | None = None
+        self,
+        function: Callable[..., Any],
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: str | None = None,
     ) -> None:
-        super().__init__(name or getattr(function, "__name__", "loss"), reduction)
+        super().__init__(name or getattr(function, "__name__", "loss"), reduction, dtype)
         self.function = function
+        self.takes_labels = is_netchus(function)  # which converts them itself, where it needs to
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """See `Loss`."""
         y_true, y_pred = rank_of_predictions(y_true, y_pred)  # (batch,) - (batch, 1) would be (batch, batch)
-        if y_true.shape == y_pred.shape and y_true.dtype != y_pred.dtype:
-            y_true = ops.cast(y_true, y_pred.dtype)  # targets, not labels: bytes would wrap
-        return ops.convert_to_tensor(self.function(y_true, y_pred))
+        return self.function(y_true, y_pred)  # type: ignore[no-any-return]

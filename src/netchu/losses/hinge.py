@@ -45,8 +45,10 @@ def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:
 class Hinge(Loss):
     """The mean of `max(1 - y_true * y_pred, 0)`; see `hinge`."""
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str = "hinge") -> None:
-        super().__init__(name, reduction)
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str = "hinge", dtype: str | None = None
+    ) -> None:
+        super().__init__(name, reduction, dtype)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """See `Loss`."""
@@ -56,8 +58,10 @@ class Hinge(Loss):
 class SquaredHinge(Loss):
     """The mean of `max(1 - y_true * y_pred, 0) ** 2`; see `squared_hinge`."""
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str = "squared_hinge") -> None:
-        super().__init__(name, reduction)
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str = "squared_hinge", dtype: str | None = None
+    ) -> None:
+        super().__init__(name, reduction, dtype)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """See `Loss`."""
@@ -67,8 +71,10 @@ class SquaredHinge(Loss):
 class CategoricalHinge(Loss):
     """By how much the right class fails to win by 1; see `categorical_hinge`."""
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str = "categorical_hinge") -> None:
-        super().__init__(name, reduction)
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str = "categorical_hinge", dtype: str | None = None
+    ) -> None:
+        super().__init__(name, reduction, dtype)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """See `Loss`."""

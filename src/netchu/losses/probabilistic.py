@@ -119,14 +119,17 @@ def poisson(y_true: Any, y_pred: Any) -> Tensor:
 class SparseCategoricalCrossentropy(Loss):
     """Cross-entropy for integer labels (batch,) and probabilities or logits (batch, classes)."""
 
+    takes_labels = True
+
     def __init__(
         self,
         from_logits: bool = False,
         reduction: str | None = "sum_over_batch_size",
         axis: int = -1,
         name: str = "sparse_categorical_crossentropy",
+        dtype: str | None = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
         self.from_logits = from_logits
         self.axis = axis
 
@@ -145,8 +148,9 @@ class CategoricalCrossentropy(Loss):
         axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str = "categorical_crossentropy",
+        dtype: str | None = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
         check_numbers(type(self).__name__, 0, 1, label_smoothing=label_smoothing)
         self.from_logits = from_logits
         self.label_smoothing = label_smoothing
@@ -167,8 +171,9 @@ class BinaryCrossentropy(Loss):
         axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str = "binary_crossentropy",
+        dtype: str | None = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
         check_numbers(type(self).__name__, 0, 1, label_smoothing=label_smoothing)
         self.from_logits = from_logits
         self.label_smoothing = label_smoothing
@@ -201,8 +206,9 @@ class CategoricalFocalCrossentropy(Loss):
         axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str = "categorical_focal_crossentropy",
+        dtype: str | None = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
         self.alpha = alpha
         self.gamma = gamma
         check_numbers(type(self).__name__, 0, 1, label_smoothing=label_smoothing)
@@ -241,8 +247,9 @@ class BinaryFocalCrossentropy(Loss):
         axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str = "binary_focal_crossentropy",
+        dtype: str | None = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
         self.apply_class_balancing = apply_class_balancing
         self.alpha = alpha
         self.gamma = gamma
@@ -260,8 +267,10 @@ class BinaryFocalCrossentropy(Loss):
 class KLDivergence(Loss):
     """How far the predicted distribution lies from the true one; see `kl_divergence`."""
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str = "kl_divergence") -> None:
-        super().__init__(name, reduction)
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str = "kl_divergence", dtype: str | None = None
+    ) -> None:
+        super().__init__(name, reduction, dtype)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """See `Loss`."""
@@ -271,8 +280,10 @@ class KLDivergence(Loss):
 class Poisson(Loss):
     """For counts, predicted by their expected number; see `poisson`."""
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str = "poisson") -> None:
-        super().__init__(name, reduction)
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str = "poisson", dtype: str | None = None
+    ) -> None:
+        super().__init__(name, reduction, dtype)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """See `Loss`."""

@@ -78,8 +78,10 @@ def _of_length_one(x: Tensor, axis: int) -> Tensor:
 class MeanSquaredError(Loss):
     """The mean of `(y_true - y_pred) ** 2`."""
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str = "mean_squared_error") -> None:
-        super().__init__(name, reduction)
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str = "mean_squared_error", dtype: str | None = None
+    ) -> None:
+        super().__init__(name, reduction, dtype)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """See `Loss`."""
@@ -89,8 +91,10 @@ class MeanSquaredError(Loss):
 class MeanAbsoluteError(Loss):
     """The mean of `|y_true - y_pred|`."""
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str = "mean_absolute_error") -> None:
-        super().__init__(name, reduction)
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str = "mean_absolute_error", dtype: str | None = None
+    ) -> None:
+        super().__init__(name, reduction, dtype)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """See `Loss`."""
@@ -101,9 +105,12 @@ class MeanAbsolutePercentageError(Loss):
     """The mean of `100 * |y_true - y_pred| / |y_true|`."""
 
     def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name: str = "mean_absolute_percentage_error"
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "mean_absolute_percentage_error",
+        dtype: str | None = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """See `Loss`."""
@@ -114,9 +121,12 @@ class MeanSquaredLogarithmicError(Loss):
     """The mean of `(log(y_true + 1) - log(y_pred + 1)) ** 2`."""
 
     def __init__(
-        self, reduction: str | None = "sum_over_batch_size", name: str = "mean_squared_logarithmic_error"
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "mean_squared_logarithmic_error",
+        dtype: str | None = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """See `Loss`."""
@@ -127,9 +137,13 @@ class Huber(Loss):
     """Squared near 0, linear beyond `delta`; see `huber`."""
 
     def __init__(
-        self, delta: float = 1.0, reduction: str | None = "sum_over_batch_size", name: str = "huber_loss"
+        self,
+        delta: float = 1.0,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "huber_loss",
+        dtype: str | None = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
         check_numbers("Huber", above=True, delta=delta)
         self.delta = delta
 
@@ -141,8 +155,10 @@ class Huber(Loss):
 class LogCosh(Loss):
     """Squared near 0, linear far out, smooth between; see `log_cosh`."""
 
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str = "log_cosh") -> None:
-        super().__init__(name, reduction)
+    def __init__(
+        self, reduction: str | None = "sum_over_batch_size", name: str = "log_cosh", dtype: str | None = None
+    ) -> None:
+        super().__init__(name, reduction, dtype)
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """See `Loss`."""
@@ -153,9 +169,13 @@ class CosineSimilarity(Loss):
     """Minus the cosine of the angle between target and prediction; see `cosine_similarity`."""
 
     def __init__(
-        self, axis: int = -1, reduction: str | None = "sum_over_batch_size", name: str = "cosine_similarity"
+        self,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "cosine_similarity",
+        dtype: str | None = None,
     ) -> None:
-        super().__init__(name, reduction)
+        super().__init__(name, reduction, dtype)
         self.axis = axis
 
     def call(self, y_true: Any, y_pred: Any) -> Tensor:

@@ -56,34 +56,44 @@ class AUC(Metric):
         curve: str = "ROC",
         summation_method: str = "interpolation",
         name: str | None = None,
+        dtype: str | None = None,
         thresholds: Sequence[float] | None = None,
         multi_label: bool = False,
         num_labels: int | None = None,
         label_weights: Sequence[float] | None = None,
         from_logits: bool = False,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, dtype)
         self.curve = str(curve).upper()
         self.summation_method = str(summation_method).lower()
         self.num_thresholds = num_thresholds if thresholds is None else len(thresholds) + 2
-        self.thresholds = None if thresholds is None else [float(t) for t in sorted(thresholds)]
+        self._inner = None if thresholds is None else [float(t) for t in sorted(thresholds)]
         self.multi_label = multi_label
         self.num_labels = num_labels
         self.label_weights = None if label_weights is None else [float(weight) for weight in label_weights]
         self.from_logits = from_logits
         self._check()
-        inner = np.linspace(0, 1, self.num_thresholds)[1:-1] if self.thresholds is None else self.thresholds
+        inner = np.linspace(0, 1, self.num_thresholds)[1:-1] if self._inner is None else self._inner
         self._levels = np.array([-EPSILON, *inner, 1 + EPSILON])
         if not multi_label:
             for kind in KINDS:
-                self.add_variable(kind, (self.num_thresholds,))
+                self.add_variable((self.num_thresholds,), name=kind)
+
+    @property
+    def thresholds(self) -> list[float]:
+        """All of them, from just below 0 to just above 1."""
+        return [float(level) for level in self._levels]
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON values."""
+        return super().get_config() | {"thresholds": self._inner}
 
     def _check(self) -> None:
         """Raise UsageError for an argument that makes no sense."""
         check_choice("AUC", ("ROC", "PR"), curve=self.curve)
         check_choice("AUC", ("interpolation", "minoring", "majoring"), summation_method=self.summation_method)
         check_whole("AUC", 2, MOST_THRESHOLDS, num_thresholds=self.num_thresholds)
-        for threshold in self.thresholds or ():
+        for threshold in self._inner or ():
             check_numbers("AUC", 0, 1, thresholds=threshold)
         if self.num_labels and not self.multi_label:
             got = f"num_labels={self.num_labels!r:.60}, multi_label=False"
@@ -93,12 +103,12 @@ class AUC(Metric):
         """Make the state of a metric with `multi_label`: (thresholds, labels)."""
         if not self.multi_label:
             return
-        labels = self.num_labels or (self.variables[0].shape[1] if self._state else output_shape[-1])
+        labels = self.num_labels or (self.variables[0].shape[1] if self.variables else output_shape[-1])
         if len(output_shape) != 2 or output_shape[-1] != labels:
             raise ShapeError("AUC", expected=f"predictions (batch, {labels})", got=f"y_pred.shape={output_shape}")
-        if not self._state:
+        if not self.variables:
             for kind in KINDS:
-                self.add_variable(kind, (self.num_thresholds, labels))
+                self.add_variable((self.num_thresholds, labels), name=kind)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take a batch into account; `sample_weight` (batch,) or of the predictions' shape."""
@@ -110,13 +120,13 @@ class AUC(Metric):
             if self.label_weights is not None:
                 weight = weight * np.asarray(self.label_weights, dtype="float32")
             y_true, y_pred, weight = (ops.reshape(a, (-1, 1)) for a in (y_true, y_pred, weight))
-        for kind, variable in self._state.items():
+        for kind, variable in self.state().items():
             counted = count(kind, y_true, y_pred, weight, self._levels)
             variable.assign_add(ops.reshape(counted, variable.shape))
 
     def result(self) -> Tensor:
         """The area so far; 0 while there are no predictions."""
-        if not self._state:
+        if not self.variables:
             return ops.zeros(())
         tp, fp, tn, fn = self.variables
         recall = ratio(tp, tp + fn)

@@ -11,65 +11,111 @@ from typing import Any
 
 import numpy as np
 
-from netchu import losses, ops
+from netchu import initializers, losses, ops
 from netchu.arguments import checked_name
 from netchu.engines import Array
-from netchu.errors import ShapeError
-from netchu.registry import Configurable, snake_case
+from netchu.engines.contract import checked_dtype
+from netchu.errors import ShapeError, missing_method
+from netchu.registry import Configurable, snake_case, unused_name, without_defaults
 from netchu.tensor import Tensor, Variable, to_array
 
 
 class Metric(Configurable):
-    """Base: a subclass defines `update_state` and `result`; state made by `add_variable` starts at 0.
+    """Base: a subclass defines `update_state` and `result`, and keeps its state in `add_weight`.
 
     Args:
         name: what History and the progress line call it.
+        dtype: of its state; None is float32.
 
     Attributes:
         scalar: whether the result is one number, as History needs it.  Other metrics are for use by hand.
         direction: which way is better, "up" or "down", for callbacks that monitor it; None if that is not known.
 
     Raises:
-        UsageError: a name that is not 1 to 100 printable letters.
+        UsageError: a name that is not 1 to 100 printable letters, or another dtype.
     """
 
     scalar = True
     direction: str | None = None
 
-    def __init__(self, name: str | None = None) -> None:
+    def __init__(self, name: str | None = None, dtype: str | None = None) -> None:
         self.named_by_user = name is not None
         self.name = snake_case(type(self).__name__) if name is None else checked_name(type(self).__name__, name)
-        self._state: dict[str, Variable] = {}
-        self._zeros: dict[tuple[int, ...], Array] = {}  # by shape: what it begins with; nobody writes to it
+        self.dtype = checked_dtype(type(self).__name__, dtype)
+        self._own_weights: list[Variable] = []
+        self._zeros: dict[tuple[tuple[int, ...], str], Array] = {}  # what it begins with; nobody writes to it
 
-    def add_variable(self, name: str, shape: tuple[int, ...] = ()) -> Variable:
-        """A float32 Variable of zeros that belongs to the metric."""
-        variable = Variable(np.zeros(shape, dtype="float32"), trainable=False, name=name)
-        self._state[name] = variable
-        self._zeros[variable.shape] = variable.array
+    def add_variable(
+        self,
+        shape: tuple[int, ...] = (),
+        initializer: Any = "zeros",
+        dtype: str | None = None,
+        name: str = "variable",
+    ) -> Variable:
+        """Make a Variable that belongs to the metric.
+
+        Args:
+            shape: of the Variable.
+            initializer: a name or an Initializer: its first value; each `reset_state` makes it 0.
+            dtype: the metric's if None.
+            name: for messages and checkpoints.
+        """
+        first = initializers.get("zeros" if initializer is None else initializer)
+        variable = Variable(first(shape, dtype or self.dtype), trainable=False, name=name)
+        self._own_weights.append(variable)
         return variable
+
+    def add_weight(
+        self,
+        shape: tuple[int, ...] = (),
+        initializer: Any = "zeros",
+        dtype: str | None = None,
+        name: str = "variable",
+    ) -> Variable:
+        """The same as `add_variable`."""
+        return self.add_variable(shape, initializer, dtype, name)
 
     def build(self, y_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:
         """Make state that depends on the shapes of targets and predictions; called before the first update."""
 
+    def _own(self) -> list[Variable]:
+        """What it was added, then Variables that were simply assigned to attributes."""
+        return list(dict.fromkeys((*self._own_weights, *self.parts(Variable))))
+
     @property
     def variables(self) -> list[Variable]:
-        """The state."""
-        return list(self._state.values())
+        """Its state, then that of the metrics it holds."""
+        nested = (variable for metric in self.parts(Metric) for variable in metric.variables)
+        return list(dict.fromkeys((*self._own(), *nested)))
+
+    def state(self) -> dict[str, Variable]:
+        """The same by name."""
+        named: dict[str, Variable] = {}
+        for variable in self.variables:
+            named[unused_name(variable.name, named)] = variable
+        return named
 
     def reset_state(self) -> None:
-        """Begin anew."""
-        for variable in self.variables:
-            zeros = self._zeros.get(variable.shape)
-            variable.replace(to_array(np.zeros(variable.shape, dtype="float32")) if zeros is None else zeros)
+        """Begin anew: all state is 0, and the metrics that it holds begin anew, too."""
+        for variable in self._own():
+            key = (variable.shape, variable.dtype)
+            if key not in self._zeros:
+                self._zeros[key] = to_array(np.zeros(*key))
+            variable.replace(self._zeros[key])
+        for metric in self.parts(Metric):
+            metric.reset_state()
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take a batch into account."""
-        raise NotImplementedError
+        raise missing_method(self, "update_state(self, y_true, y_pred, sample_weight=None)")
 
     def result(self) -> Tensor:
         """The figure so far."""
-        raise NotImplementedError
+        raise missing_method(self, "result(self)")
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON values."""
+        return without_defaults(super().get_config(), dtype="float32")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
         """Take a batch into account and give the figure so far."""
@@ -84,14 +130,14 @@ def ratio(a: Tensor, b: Tensor) -> Tensor:
 
 
 def weights_of(values: Tensor, sample_weight: Any) -> Tensor:
-    """One float32 weight a value: `sample_weight` is one number or broadcasts from the left, e.g. (batch,); None is 1.
+    """One weight a value, of its type: `sample_weight` broadcasts from the left, e.g. (batch,) or (); None is 1.
 
     Raises:
         ShapeError: it does not fit.
     """
     if sample_weight is None:
         return ops.ones_like(values)
-    weight = ops.cast(ops.convert_to_tensor(sample_weight), "float32")
+    weight = ops.cast(ops.convert_to_tensor(sample_weight), values.dtype)
     if weight.ndim == values.ndim + 1 and weight.shape[-1] == 1:
         weight = ops.squeeze(weight, -1)
     if weight.ndim > values.ndim or any(n not in (1, m) for n, m in zip(weight.shape, values.shape)):
@@ -107,13 +153,13 @@ def weights_of(values: Tensor, sample_weight: Any) -> Tensor:
 class Sum(Metric):
     """The weighted sum of values."""
 
-    def __init__(self, name: str = "sum") -> None:
-        super().__init__(name)
-        self.total = self.add_variable("total")
+    def __init__(self, name: str = "sum", dtype: str | None = None) -> None:
+        super().__init__(name, dtype)
+        self.total = self.add_variable(name="total")
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         """Add values of any shape; `sample_weight` is one number or broadcasts from the left, e.g. (batch,)."""
-        values = ops.cast(ops.convert_to_tensor(values), "float32")
+        values = ops.cast(ops.convert_to_tensor(values), self.dtype)
         self.total.assign_add(ops.sum(values * weights_of(values, sample_weight)))
 
     def result(self) -> Tensor:
@@ -124,14 +170,14 @@ class Sum(Metric):
 class Mean(Metric):
     """The weighted mean of values; 0 while there are none."""
 
-    def __init__(self, name: str = "mean") -> None:
-        super().__init__(name)
-        self.total = self.add_variable("total")
-        self.count = self.add_variable("count")
+    def __init__(self, name: str = "mean", dtype: str | None = None) -> None:
+        super().__init__(name, dtype)
+        self.total = self.add_variable(name="total")
+        self.count = self.add_variable(name="count")
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         """Add values of any shape; `sample_weight` is one number or broadcasts from the left, e.g. (batch,)."""
-        values = ops.cast(ops.convert_to_tensor(values), "float32")
+        values = ops.cast(ops.convert_to_tensor(values), self.dtype)
         weight = weights_of(values, sample_weight)
         self.total.assign_add(ops.sum(values * weight))
         self.count.assign_add(ops.sum(weight))
@@ -144,8 +190,10 @@ class Mean(Metric):
 class MeanMetricWrapper(Mean):
     """The mean over samples of `fn(y_true, y_pred)`, which gives one value a sample."""
 
-    def __init__(self, fn: Callable[..., Any], name: str | None = None, **settings: Any) -> None:
-        super().__init__(name or getattr(fn, "__name__", None) or snake_case(type(fn).__name__))
+    def __init__(
+        self, fn: Callable[..., Any], name: str | None = None, dtype: str | None = None, **settings: Any
+    ) -> None:
+        super().__init__(name or getattr(fn, "__name__", None) or snake_case(type(fn).__name__), dtype)
         self.fn = fn
         self.settings = settings
         if fn in losses.functions:

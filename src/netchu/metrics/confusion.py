@@ -76,14 +76,16 @@ class ThresholdMetric(Metric):
     top_k: int | None = None
     class_id: int | None = None
 
-    def __init__(self, thresholds: float | Sequence[float] | None = None, name: str | None = None) -> None:
-        super().__init__(name)
+    def __init__(
+        self, thresholds: float | Sequence[float] | None = None, name: str | None = None, dtype: str | None = None
+    ) -> None:
+        super().__init__(name, dtype)
         default = 0.5 if self.top_k is None else NO_THRESHOLD
         self.thresholds = thresholds
         self._levels = np.array([default] if thresholds is None else self._checked(thresholds), dtype="float32")
         self.scalar = len(self._levels) == 1
         for kind in self.kinds:
-            self.add_variable(kind, self._levels.shape)
+            self.add_variable(self._levels.shape, name=kind)
 
     def _checked(self, thresholds: float | Sequence[float]) -> list[float]:
         """The thresholds, one at least, each from 0 to 1."""
@@ -103,7 +105,7 @@ class ThresholdMetric(Metric):
             y_true, y_pred = (_one_class(y, self.class_id, type(self).__name__) for y in (y_true, y_pred))
         weight = weights_of(y_pred, sample_weight)
         y_true, y_pred, weight = (ops.reshape(a, (-1, 1)) for a in (y_true, y_pred, weight))
-        for kind, variable in self._state.items():
+        for kind, variable in self.state().items():
             variable.assign_add(ops.ravel(count(kind, y_true, y_pred, weight, self._levels)))
 
     def _figure(self, values: Tensor) -> Tensor:
@@ -166,12 +168,13 @@ class _Share(ThresholdMetric):
         top_k: int | None = None,
         class_id: int | None = None,
         name: str | None = None,
+        dtype: str | None = None,
     ) -> None:
         check_whole(type(self).__name__, 1, or_none=True, top_k=top_k)
         check_whole(type(self).__name__, 0, or_none=True, class_id=class_id)
         self.top_k = top_k
         self.class_id = class_id
-        super().__init__(thresholds, name)
+        super().__init__(thresholds, name, dtype)
 
     def result(self) -> Tensor:
         """The share so far, 0 while nothing was counted; at each threshold if there are several."""
@@ -272,11 +275,11 @@ class ConfusionMatrix(Metric):
 
     scalar = False
 
-    def __init__(self, num_classes: int, name: str = "confusion_matrix") -> None:
-        super().__init__(name)
+    def __init__(self, num_classes: int, name: str = "confusion_matrix", dtype: str | None = None) -> None:
+        super().__init__(name, dtype)
         check_whole("ConfusionMatrix", 1, MOST_CLASSES, num_classes=num_classes)
         self.num_classes = int(num_classes)
-        self.matrix = self.add_variable("matrix", (self.num_classes, self.num_classes))
+        self.matrix = self.add_variable((self.num_classes, self.num_classes), name="matrix")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take a batch into account; arguments as for `confusion_matrix`."""

@@ -42,8 +42,9 @@ class FBetaScore(Metric):
         beta: float = 1.0,
         threshold: float | None = None,
         name: str = "fbeta_score",
+        dtype: str | None = None,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, dtype)
         check_choice(type(self).__name__, AVERAGES, average=average)
         check_numbers(type(self).__name__, above=True, beta=beta)
         if threshold is not None:
@@ -64,8 +65,8 @@ class FBetaScore(Metric):
             )
         shape = () if self.average == "micro" else output_shape[1:]
         for kind in ("true_positives", "false_positives", "false_negatives", "intermediate_weights"):
-            if kind not in self._state:
-                self.add_variable(kind, shape)
+            if kind not in self.state():
+                self.add_variable(shape, name=kind)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take a batch into account; `sample_weight` (batch,)."""
@@ -86,7 +87,7 @@ class FBetaScore(Metric):
 
     def result(self) -> Tensor:
         """The score so far, or (classes,) for `average=None`."""
-        if not self._state:
+        if not self.variables:
             return ops.zeros(())
         tp, fp, fn, targets = self.variables
         precision, recall = tp / (tp + fp + EPSILON), tp / (tp + fn + EPSILON)
@@ -100,5 +101,11 @@ class FBetaScore(Metric):
 class F1Score(FBetaScore):
     """The harmonic mean of precision and recall: the F score with `beta` 1; see `FBetaScore`."""
 
-    def __init__(self, average: str | None = None, threshold: float | None = None, name: str = "f1_score") -> None:
-        super().__init__(average, 1.0, threshold, name)
+    def __init__(
+        self,
+        average: str | None = None,
+        threshold: float | None = None,
+        name: str = "f1_score",
+        dtype: str | None = None,
+    ) -> None:
+        super().__init__(average, 1.0, threshold, name, dtype)

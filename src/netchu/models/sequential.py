@@ -16,12 +16,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from netchu import layers
-from netchu.errors import ShapeError, UsageError, unknown_name
-from netchu.layers.base import BatchShape, Layer, unused_name
+from netchu.errors import MissingAttributeError, ShapeError, UsageError, unknown_name
+from netchu.layers.base import BatchShape, Layer
 from netchu.layers.core import InputLayer
 from netchu.models import saving
 from netchu.models.summary import summary_text
-from netchu.registry import to_json
+from netchu.registry import to_json, unused_name
 from netchu.tensor import Tensor
 from netchu.training.trainer import Trainer
 
@@ -76,6 +76,9 @@ class Sequential(Trainer):
                 do="Make another layer.",
             )
         self._give_name(layer)
+        if isinstance(layer, Sequential) and not self._layers and self._input is None and layer._shapes:
+            self._input = InputLayer(layer.input_shape[1:])  # the inner model says what goes in
+            self._shapes = [layer.input_shape]
         self._layers.append(layer)
         if self._shapes:
             self._build_layer(layer)
@@ -142,7 +145,7 @@ class Sequential(Trainer):
 
     # --- what it computes --------------------------------------------------------------------------------------------
 
-    def call(self, x: Tensor, training: bool = False) -> Tensor:
+    def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         """Each layer on what the one before it gave."""
         for layer in self._layers:
             x = layer(x, training=training)
@@ -161,6 +164,7 @@ class Sequential(Trainer):
 
     def _build_layer(self, layer: Layer) -> None:
         layer.ensure_built(self._shapes[-1])
+        layer.build_inside(self._shapes[-1])
         self._shapes.append(layer.compute_output_shape(self._shapes[-1]))
 
     def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
@@ -180,7 +184,7 @@ class Sequential(Trainer):
     def input_shape(self) -> BatchShape:
         """(None, ...); UsageError while it is not known."""
         if not self._shapes:
-            raise UsageError(
+            raise MissingAttributeError(
                 "Sequential",
                 expected="a built model",
                 got="built=False",

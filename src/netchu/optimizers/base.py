@@ -16,7 +16,7 @@ import numpy as np
 from netchu import engines
 from netchu.arguments import checked_name
 from netchu.engines import Array, xp
-from netchu.errors import UsageError
+from netchu.errors import UsageError, missing_method
 from netchu.listening import Stage, listener
 from netchu.optimizers import clipping
 from netchu.optimizers.checks import check_averaging, check_bounds, check_gradients, learning_rate_of
@@ -228,13 +228,15 @@ class Optimizer(Configurable):
 
         Args:
             grads_and_vars: pairs (gradient, weight), the weights the same ones and in the same order at each call.
-                A weight whose gradient is None stays as it is.
+                A weight whose gradient is None stays as it is, with a warning; without pairs nothing happens.
 
         Raises:
             UsageError: no gradient at all, or other weights than at the first call.
         """
         pairs = list(grads_and_vars)
         check_gradients(pairs)
+        if not pairs:
+            return
         self.build([w for _, w in pairs])
         gradients, due = self._accumulate([None if g is None else unwrap(g) for g, _ in pairs])
         rate = self.learning_rate.array
@@ -367,7 +369,7 @@ class Optimizer(Configurable):
             learning_rate: float32, shape ().
             t: float32, shape (), the number of this update, from 1.
         """
-        raise NotImplementedError
+        raise missing_method(self, "update(self, w, g, slots, learning_rate, t)")
 
     def update_shared(self, shared: Slots, t: Array) -> Slots:
         """The new shared slots, before the weights are updated; a pure function."""

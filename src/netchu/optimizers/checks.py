@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -72,15 +73,23 @@ def check_averaging(where: str, momentum: float, overwrite_frequency: int | None
 
 
 def check_gradients(pairs: list[tuple[Tensor | None, Variable]]) -> None:
-    """Raise UsageError if there is nothing to train, or no gradient to train it with."""
+    """Raise UsageError if no weight has a gradient; warn of those that have none, or if there is nothing to train."""
     if not pairs:
-        raise UsageError(
-            "apply_gradients", expected="weights to train", got="none", do="Is `trainable` False everywhere?"
+        warnings.warn(
+            "There are no trainable weights, so nothing is learnt: `trainable` is False everywhere.", stacklevel=3
         )
+        return
     if all(g is None for g, _ in pairs):
         raise UsageError(
             "apply_gradients",
             expected="at least one gradient",
             got="None for every weight",
             do="Compute the loss from the weights inside the `with GradientTape()` block.",
+        )
+    without = [f"{w.name} {w.shape}" for g, w in pairs if g is None]
+    if without:
+        warnings.warn(
+            f"Gradients do not exist for variables {', '.join(without)} when minimizing the loss, so they stay as they "
+            "are.  Is the gradient cut between them and the loss, or did you forget to give compile() a loss?",
+            stacklevel=3,
         )

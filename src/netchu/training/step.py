@@ -20,9 +20,9 @@ from netchu import engines, losses, optimizers
 from netchu.arguments import check_choice
 from netchu.callbacks.base import Logs
 from netchu.errors import UsageError
-from netchu.layers.base import BatchShape, Layer, unused_name
+from netchu.layers.base import BatchShape, Layer
 from netchu.metrics import Metric
-from netchu.registry import is_netchus
+from netchu.registry import is_netchus, unused_name
 from netchu.tape import GradientTape
 from netchu.tensor import Tensor, Variable
 from netchu.training.arrays import Batch, unpack_x_y_sample_weight
@@ -191,8 +191,13 @@ class Learner(Layer):
 
     @property
     def metrics(self) -> list[Metric]:
-        """The mean loss and the metrics, which start anew in each epoch.  Override it to add your own."""
-        return self.measures.all if self.measures is not None else []
+        """The mean loss, the metrics of `compile`, then those held by the model and its layers; anew in each epoch."""
+        compiled = self.measures.all if self.measures is not None else []
+        return list(dict.fromkeys((*compiled, *super().metrics)))
+
+    def metrics_lent(self) -> list[Metric]:
+        """Only those of its layers: its own are updated by its own steps, which a model around it does not make."""
+        return self.metrics_inside()
 
     @property
     def metrics_names(self) -> list[str]:
@@ -213,11 +218,13 @@ class Learner(Layer):
         """Every Variable that a step reads or changes, by name: weights, random steps, slots, metrics."""
         named = super().state()
         names = {id(variable): name for name, variable in named.items()}
-        for optimizer in self._parts(optimizers.Optimizer):
+        for optimizer in self.parts(optimizers.Optimizer):
             prefix = unused_name("optimizer", {key.partition("/")[0]: 0 for key in named})
             named |= {f"{prefix}/{key}": variable for key, variable in optimizer.state(names).items()}
-        for i, metric in enumerate(dict.fromkeys((*self.metrics, *self._parts(Metric)))):
-            named |= {f"metrics/{i}_{metric.name}/{v.name}": v for v in metric.variables}
+        known = set(map(id, named.values()))
+        for i, metric in enumerate(self.metrics):
+            state = {f"metrics/{i}_{metric.name}/{key}": variable for key, variable in metric.state().items()}
+            named |= {key: variable for key, variable in state.items() if id(variable) not in known}
         return named
 
     def check_compiled(self, where: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from netchu import ops
+from netchu.errors import missing_method
 from netchu.registry import Configurable
 from netchu.tensor import Tensor
 
@@ -18,7 +19,7 @@ class LearningRateSchedule(Configurable):
 
     def __call__(self, step: Any) -> Tensor:
         """The learning rate, a scalar, after `step` steps: a number, or a Tensor of shape () and an integer type."""
-        raise NotImplementedError(f"{type(self).__name__} must define __call__(self, step)")
+        raise missing_method(self, "__call__(self, step)")
 
 
 def whole(step: Tensor, length: float) -> Tensor:
