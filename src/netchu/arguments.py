@@ -14,9 +14,11 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Sequence
-from typing import TypeGuard
+from typing import TypeGuard, TypeVar
 
 from netchu.errors import UsageError
+
+T = TypeVar("T")
 
 
 def is_whole(value: object) -> TypeGuard[int]:
@@ -121,6 +123,27 @@ def check_choice(where: str, allowed: Sequence[object], **values: object) -> Non
 
 def _is_the_choice(value: object, one: object) -> bool:
     return isinstance(value, type(one)) and isinstance(value, bool) is isinstance(one, bool) and value == one
+
+
+def checked_shape(where: str, shape: object) -> tuple[int, ...]:
+    """`shape`, a sequence of whole numbers >= 0, as a tuple of ints; UsageError if it is something else."""
+    if isinstance(shape, Sequence) and not isinstance(shape, str) and all(is_whole(n) and n >= 0 for n in shape):
+        return tuple(map(int, shape))
+    do = f"A name is a keyword argument: name={shape!r:.60}." if isinstance(shape, str) else ""
+    raise UsageError(where, expected="shape as a tuple of whole numbers >= 0", got=f"shape={shape!r:.60}", do=do)
+
+
+def returned(where: str, what: str, value: T | None) -> T:
+    """`value`, which a function of the user's returned; UsageError if that is None, as where a `return` is forgotten.
+
+    Args:
+        where: the function, for the message.
+        what: it is to return, e.g. `"a tensor"`.
+        value: it returned.
+    """
+    if value is None:
+        raise UsageError(where, expected=what, got="None", do="Return it.")
+    return value
 
 
 def checked_name(where: str, name: object) -> str:

@@ -104,6 +104,9 @@ class Configurable:
                 continue
             parameters = list(inspect.signature(vars(cls)["__init__"]).parameters.values())[1:]
             for p in parameters:
+                if p.kind is p.VAR_POSITIONAL and given.get(p.name):
+                    do = "Give it a get_config and a from_config."
+                    raise MissingAttributeError(cls.__name__, expected=f"names for *{p.name}", got="none", do=do)
                 if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name not in config:
                     known = not is_netchus(cls) and p.name in given
                     config[p.name] = to_json(given[p.name] if known else getattr(self, p.name))
@@ -198,6 +201,11 @@ def _short(value: Any) -> str:
 def without_defaults(config: dict[str, Any], **defaults: Any) -> dict[str, Any]:
     """A configuration without those settings of the base class that are as they always are."""
     return {key: value for key, value in config.items() if key not in defaults or value != defaults[key]}
+
+
+def rewritten(config: dict[str, Any], **values: Any) -> dict[str, Any]:
+    """A configuration with other values for those of these settings that it has: a subclass may not take them all."""
+    return config | {key: value for key, value in values.items() if key in config}
 
 
 def unused_name(name: str, taken: Container[str]) -> str:

@@ -13,7 +13,7 @@ stands in is built.  Shapes are tuples with None for the batch: (None, 784).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeAlias
@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from netchu import constraints, initializers, ops, registry, regularizers
-from netchu.arguments import checked_name
+from netchu.arguments import checked_name, checked_shape, returned
 from netchu.engines.contract import checked_dtype
 from netchu.engines.tracing import carrying
 from netchu.errors import ShapeError, UsageError, missing_method
@@ -88,6 +88,8 @@ class Layer(Configurable):
         self.refuse_unknown(unknown)
         if name is not None and "/" in checked_name("Layer", name):  # files write layer/weight
             raise UsageError("Layer", expected="a printable name without '/'", got=f"name={name!r}")
+        if not isinstance(trainable, bool):
+            raise UsageError("Layer", expected="`trainable` to be a boolean", got=f"trainable={trainable!r:.60}")
         self.named_by_user = name is not None
         self.name = name or snake_case(type(self).__name__)
         self._trainable = trainable
@@ -124,7 +126,7 @@ class Layer(Configurable):
 
     def add_weight(
         self,
-        shape: tuple[int, ...] = (),
+        shape: Sequence[int] | None = (),
         initializer: Any = None,
         dtype: str | None = None,
         trainable: bool = True,
@@ -143,14 +145,15 @@ class Layer(Configurable):
             regularizer: what its size adds to the loss; a name, a Regularizer or a function of the weight.
             constraint: what it is put through after each step; a name, a Constraint or a function of the weight.
         """
-        dtype = dtype or self.dtype
+        dtype, shape = dtype or self.dtype, checked_shape("add_weight", () if shape is None else shape)
         if initializer is None:
             initializer = "glorot_uniform" if "float" in dtype else "zeros"
         if _shapes_only.get():
             variable = Variable(np.zeros((), dtype), trainable=trainable, name=name)
             variable.array = np.broadcast_to(np.zeros((), dtype), shape)  # one number, seen as often as the shape says
         else:
-            variable = Variable(initializers.get(initializer)(shape, dtype), trainable=trainable, name=name)
+            first = returned(f"{initializer!r:.60}", "initial values", initializers.get(initializer)(shape, dtype))
+            variable = Variable(first, trainable=trainable, name=name)
             if dtype == "float64" != variable.dtype:  # a file would say float64 and hold float32
                 raise UsageError(
                     f"layer '{self.name}' ({type(self).__name__})",
@@ -189,15 +192,13 @@ class Layer(Configurable):
         open_calls.training = training = signature.decided(training)
         open_calls.frozen += frozen
         try:
-            x = each_tensor(x, self.cast)
+            x = self.cast(x) if registry.is_netchus(type(self)) else each_tensor(x, self.cast)
             self.ensure_built(each_tensor(x, lambda part: (None, *part.shape[1:])))
             if outer[0] is None:
                 self.forget_losses()
             if signature.takes_training and training is not None:
                 others["training"] = training
-            y: Any = self.call(x, **others)
-            if y is None:
-                raise UsageError(f"{type(self).__name__}.call", expected="a tensor", got="None", do="Return one.")
+            y = returned(f"{type(self).__name__}.call", "a tensor", self.call(x, **others))
             if self.activity_regularizer is not None:  # a mean over samples, as the loss is
                 self.add_loss(self.activity_regularizer(y) / max(y.shape[0], 1))
         finally:
@@ -217,7 +218,7 @@ class Layer(Configurable):
         known = cls.__dict__.get("_call_signature")
         if known is None:
             known = cls._call_signature = CallSignature(cls.call)  # type: ignore[attr-defined]
-        return known  # type: ignore[no-any-return]
+        return known
 
     @staticmethod
     def is_frozen() -> bool:
@@ -233,7 +234,7 @@ class Layer(Configurable):
     @property
     def losses(self) -> list[Tensor]:
         """What its last call, and then the regularizers of its trainable weights, add to the loss; scalars."""
-        return [*self._called_losses(), *(w.regularizer(w) for w in self.trainable_weights if w.regularizer)]
+        return [*self._called_losses(), *(_penalty(w) for w in self.trainable_weights if w.regularizer)]
 
     def _called_losses(self) -> list[Tensor]:
         return [*self._added_losses.mine(), *(loss for layer in self.sublayers for loss in layer._called_losses())]
@@ -334,6 +335,11 @@ class Layer(Configurable):
         """The random streams of the layer, then those of the layers it holds."""
         return [*self.parts(Stream), *(stream for layer in self.sublayers for stream in layer.streams())]
 
+    @property
+    def metrics_variables(self) -> list[Variable]:
+        """The state of the metrics."""
+        return [variable for metric in self.metrics for variable in metric.variables]
+
     def get_weights(self) -> list[np.ndarray]:
         """The values of the weights, as NumPy arrays of the caller's own."""
         return [np.array(w.numpy()) for w in self.weights]
@@ -363,6 +369,10 @@ class Layer(Configurable):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON values."""
         return without_defaults(super().get_config(), trainable=True, dtype="float32", activity_regularizer=None)
+
+
+def _penalty(w: Variable) -> Tensor:
+    return returned(f"{w.regularizer!r:.60}", "a penalty", w.regularizer and w.regularizer(w))
 
 
 class ShapeKeepingLayer(Layer):

@@ -93,8 +93,8 @@ def _as_tensor(value: Any) -> Any:
 
 
 def each_tensor(x: Any, function: Callable[[Any], Any]) -> Any:
-    """`function` of an array, or of each in a list, a tuple or a dictionary of Tensors."""
-    if isinstance(x, (list, tuple)) and any(isinstance(part, Tensor) for part in x):
+    """`function` of an array, or of each in a list, a tuple or a dictionary of them."""
+    if isinstance(x, (list, tuple)) and any(isinstance(part, (Tensor, np.ndarray)) for part in x):
         return [function(part) for part in x]
     if isinstance(x, dict):
         return {key: function(part) for key, part in x.items()}

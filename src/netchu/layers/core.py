@@ -9,7 +9,7 @@ from netchu import activations, constraints, initializers, regularizers
 from netchu.arguments import is_whole, positive_integer
 from netchu.errors import ShapeError, UsageError
 from netchu.layers.base import MAX_AXES, BatchShape, Layer, check_axis
-from netchu.registry import thread
+from netchu.registry import rewritten, thread
 from netchu.tensor import Tensor, Variable
 
 
@@ -96,7 +96,7 @@ class KernelLayer(ActivatedLayer):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments; no activation is written as None."""
         config = super().get_config()
-        return config | {"activation": None if self.activation is activations.linear else config["activation"]}
+        return rewritten(config, activation=None) if self.activation is activations.linear else config
 
 
 class Dense(KernelLayer):

@@ -240,7 +240,7 @@ class ActivityRegularization(ShapeKeepingLayer):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         config = super().get_config()
-        config.pop("activity_regularizer")  # it follows from the two factors
+        config.pop("activity_regularizer", None)  # it follows from the two factors
         return config
 
 

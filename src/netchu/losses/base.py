@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from netchu import ops
-from netchu.arguments import check_choice, checked_name
+from netchu.arguments import check_choice, checked_name, returned
 from netchu.engines.contract import checked_dtype
-from netchu.errors import ShapeError, UsageError, missing_method
+from netchu.errors import ShapeError, missing_method
 from netchu.registry import Configurable, is_netchus, without_defaults
 from netchu.tensor import Tensor
 
@@ -83,9 +83,7 @@ class Loss(Configurable):
         """
         y_pred = self._converted(y_pred)
         y_true = ops.convert_to_tensor(y_true) if self.takes_labels else self._converted(y_true)
-        losses = self.call(y_true, y_pred)
-        if losses is None:
-            raise UsageError(f"{type(self).__name__}.call", expected="the losses", got="None", do="Return them.")
+        losses = returned(f"{type(self).__name__}.call", "the losses", self.call(y_true, y_pred))
         return reduce(ops.convert_to_tensor(losses), sample_weight, self.reduction)
 
     def _converted(self, value: Any) -> Tensor:
@@ -141,4 +139,4 @@ class LossFunction(Loss):
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """See `Loss`."""
         y_true, y_pred = rank_of_predictions(y_true, y_pred)  # (batch,) - (batch, 1) would be (batch, batch)
-        return self.function(y_true, y_pred)  # type: ignore[no-any-return]
+        return returned(self.name, "the losses", self.function(y_true, y_pred))  # type: ignore[no-any-return]

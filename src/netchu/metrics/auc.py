@@ -16,6 +16,7 @@ from netchu.arguments import check_choice, check_numbers, check_whole
 from netchu.errors import ShapeError, UsageError
 from netchu.metrics.base import Metric, ratio, weights_of
 from netchu.metrics.confusion import count, paired
+from netchu.registry import rewritten
 from netchu.tensor import Tensor
 
 KINDS = ("true_positives", "false_positives", "true_negatives", "false_negatives")
@@ -86,7 +87,7 @@ class AUC(Metric):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON values."""
-        return super().get_config() | {"thresholds": self._inner}
+        return rewritten(super().get_config(), thresholds=self._inner)
 
     def _check(self) -> None:
         """Raise UsageError for an argument that makes no sense."""

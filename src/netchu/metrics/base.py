@@ -6,13 +6,13 @@ smaller batch of an epoch counts for as many samples as it has.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from netchu import initializers, losses, ops
-from netchu.arguments import checked_name
+from netchu.arguments import checked_name, checked_shape, returned
 from netchu.engines import Array
 from netchu.engines.contract import checked_dtype
 from netchu.errors import ShapeError, missing_method
@@ -47,7 +47,7 @@ class Metric(Configurable):
 
     def add_variable(
         self,
-        shape: tuple[int, ...] = (),
+        shape: Sequence[int] | None = (),
         initializer: Any = "zeros",
         dtype: str | None = None,
         name: str = "variable",
@@ -61,13 +61,14 @@ class Metric(Configurable):
             name: for messages and checkpoints.
         """
         first = initializers.get("zeros" if initializer is None else initializer)
+        shape = checked_shape("add_variable", () if shape is None else shape)
         variable = Variable(first(shape, dtype or self.dtype), trainable=False, name=name)
         self._own_weights.append(variable)
         return variable
 
     def add_weight(
         self,
-        shape: tuple[int, ...] = (),
+        shape: Sequence[int] | None = (),
         initializer: Any = "zeros",
         dtype: str | None = None,
         name: str = "variable",
@@ -201,4 +202,5 @@ class MeanMetricWrapper(Mean):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         """Take a batch into account; `sample_weight` (batch,)."""
-        super().update_state(self.fn(y_true, y_pred, **self.settings), sample_weight)
+        values = returned(self.name, "a value for each sample", self.fn(y_true, y_pred, **self.settings))
+        super().update_state(values, sample_weight)

@@ -140,6 +140,8 @@ def _refuse_what_cannot_be_named(model: Model) -> None:
         elif netchus is not None:
             got = type(layer).__qualname__
             raise UsageError("save", expected="a class name that netchu does not use", got=got)
+        elif type(layer).get_config is Layer.get_config:
+            _refuse_arguments(layer)
         if is_model(layer):
             _refuse_what_cannot_be_named(layer)
 
@@ -153,10 +155,30 @@ def _refuse_unknown_settings(layer: Layer) -> None:
         if _is_unknown(value):
             raise UsageError(
                 "save",
-                expected=f"a function or a class that netchu knows as {name} of layer {layer.name!r}",
+                expected=f"a function or a class that netchu knows as {name.lstrip('_')} of layer {layer.name!r}",
                 got=getattr(value, "__qualname__", type(value).__qualname__),
                 do="Write it as a layer of your own, and give its class to load_model(custom_objects=...).",
             )
+
+
+def _refuse_arguments(layer: Layer) -> None:
+    """Raise UsageError if a layer of the user's was made with what a file cannot give to its constructor again."""
+    for name, value in vars(layer).get("_given", {}).items():
+        if any(isinstance(part, Layer) or (callable(part) and not is_netchus(part)) for part in _inside(value)):
+            kind = type(layer).__name__
+            raise UsageError(
+                "save",
+                expected=f"numbers, texts and their like as arguments of {kind}",
+                got=f"{name}={value!r:.60}",
+                do=f"Give {kind} a get_config and a from_config.",
+            )
+
+
+def _inside(value: Any) -> list[Any]:
+    """A value, or all that a list, a tuple or a dictionary holds."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [inner for part in value for inner in _inside(part)] if isinstance(value, (list, tuple)) else [value]
 
 
 def _is_unknown(value: object) -> bool:

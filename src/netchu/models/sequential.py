@@ -76,7 +76,7 @@ class Sequential(Trainer):
                 do="Make another layer.",
             )
         self._give_name(layer)
-        if isinstance(layer, Sequential) and not self._layers and self._input is None and layer._shapes:
+        if isinstance(layer, Sequential) and not self._layers and self._input is None and layer.built:
             self._input = InputLayer(layer.input_shape[1:])  # the inner model says what goes in
             self._shapes = [layer.input_shape]
         self._layers.append(layer)

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from netchu import engines
-from netchu.arguments import checked_name
+from netchu.arguments import checked_name, returned
 from netchu.engines import Array, xp
 from netchu.errors import UsageError, missing_method
 from netchu.listening import Stage, listener
@@ -22,7 +22,7 @@ from netchu.optimizers import clipping
 from netchu.optimizers.checks import check_averaging, check_bounds, check_gradients, learning_rate_of
 from netchu.optimizers.schedules import LearningRateSchedule
 from netchu.optimizers.slots import Slot
-from netchu.registry import Configurable, to_json
+from netchu.registry import Configurable, rewritten, to_json
 from netchu.tensor import Tensor, Variable, to_array, unwrap, wrap
 
 Slots: TypeAlias = dict[str, Array]
@@ -333,7 +333,7 @@ class Optimizer(Configurable):
         for g, w in zip(gradients, self.weights):
             if g is not None and w.constraint is not None:
                 before = w.array
-                w.replace(unwrap(w.constraint(w)))
+                w.replace(unwrap(returned(f"{w.constraint!r:.60}", "a weight", w.constraint(w))))
                 if hears := listener():
                     hears.on_stage(Stage("constraints", w, {"weight": before}, {"weight": w.array}))
 
@@ -379,6 +379,6 @@ class Optimizer(Configurable):
         """The constructor's arguments, a learning rate that is a number as it is now."""
         rate = self.learning_rate_source
         if not isinstance(rate, Variable):
-            return super().get_config() | {"learning_rate": to_json(rate)}
+            return rewritten(super().get_config(), learning_rate=to_json(rate))
         shortest = float(str(np.float32(rate.item())))  # 0.001, not 0.0010000000474974513
-        return super().get_config() | {"learning_rate": shortest}
+        return rewritten(super().get_config(), learning_rate=shortest)

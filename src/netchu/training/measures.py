@@ -58,8 +58,9 @@ class Measures:
 
     @property
     def all(self) -> list[Metric]:
-        """The mean loss, the metrics, the weighted metrics."""
-        return [self.mean_loss, *self.plain, *self.weighted]
+        """The mean loss, the metrics, the weighted metrics; before `build` those that are no names."""
+        metrics = (*self.plain, *self.weighted) if self.built else (*self.plain_given, *self.weighted_given)
+        return [self.mean_loss, *(metric for metric in metrics if not isinstance(metric, str))]
 
     def build(self, y_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:
         """Make the metrics for these shapes."""

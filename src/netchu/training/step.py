@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from netchu import engines, losses, optimizers
-from netchu.arguments import check_choice
+from netchu.arguments import check_choice, returned
 from netchu.callbacks.base import Logs
 from netchu.errors import UsageError
 from netchu.layers.base import BatchShape, Layer
@@ -135,7 +135,7 @@ class Learner(Layer):
 
     def get_metrics_result(self) -> Logs:
         """The loss and the metrics so far, by name."""
-        return {metric.name: metric.result() for metric in self.metrics}
+        return {m.name: returned(f"{type(m).__name__}.result", "a number", m.result()) for m in self.metrics}
 
     # --- compile -----------------------------------------------------------------------------------------------------
 

@@ -19,9 +19,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from netchu import engines
+from netchu.arguments import returned
 from netchu.callbacks.base import Logs
 from netchu.engines import Array
-from netchu.errors import UsageError
 from netchu.listening import nobody_listening
 from netchu.operation import tapes_set_aside
 from netchu.registry import Configurable, is_netchus, working
@@ -133,7 +133,7 @@ class TracedSteps:
         self._changes[key] = sum(part.changes for part in self._parts[key])
         variables = model.state()
         self.variables = list(variables.values())
-        function, names = _on_arrays(model.step_of(mode), model.forget_losses)
+        function, names = _on_arrays(model, mode)
         if model.is_traced:
             loop = engine.trace_loop(function, variables) if mode == "train" else None
             if loop is not None:
@@ -151,7 +151,7 @@ class TracedSteps:
 def line_by_line(model: HasSteps, mode: str, batch: Batch) -> Callable[[Batch], Any]:
     """The same step run line by line, whatever the engine; the tapes and the listener of this thread see all of it."""
     model.make_all(mode, batch)
-    function, names = _on_arrays(model.step_of(mode), model.forget_losses, watched=True)
+    function, names = _on_arrays(model, mode, watched=True)
     return _on_host(function, names)
 
 
@@ -190,15 +190,14 @@ def reached_from(model: object) -> list[object]:
     return [thing for thing in found.values() if not isinstance(thing, containers)]
 
 
-def _on_arrays(
-    step: Callable[[Any], Any], forget_losses: Callable[[], None], *, watched: bool = False
-) -> tuple[Callable[..., Any], list[str]]:
-    """A step on Tensors as a function of the engine's arrays, which is what an engine traces.
+def _on_arrays(model: HasSteps, mode: str, *, watched: bool = False) -> tuple[Callable[..., Any], list[str]]:
+    """The step of a mode, one on Tensors, as a function of the engine's arrays, which is what an engine traces.
 
     The names of its figures are noted when it first runs or is traced: a compiler does not keep their order.  What
     `add_loss` was given while it was traced is forgotten afterwards: those Tensors never get a value.
     """
     names: list[str] = []
+    step = model.step_of(mode)
 
     def function(*arrays: Array | None) -> Any:
         x, y, sample_weight = (None if a is None else wrap(a) for a in arrays)
@@ -208,9 +207,8 @@ def _on_arrays(
                 result = step(given)
         finally:
             if engines.current().is_traced(arrays[0]):
-                forget_losses()
-        if result is None:
-            raise UsageError(step.__name__, expected="a dictionary of figures", got="None", do="Return one.")
+                model.forget_losses()
+        result = returned(f"{type(model).__name__}.{mode}_step", "a dictionary of figures", result)
         if not isinstance(result, Mapping):
             return unwrap(result)
         names[:] = result
