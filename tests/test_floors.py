@@ -44,7 +44,7 @@ INSIDE: dict[str, list[str]] = {
         "form", "pictures", "__init__", "distortion", "recipes", "run_folder", "job", "data", "reader", "measuring",
         "training",
     ],
-    "engines": ["contract", "tracing", "numpy", "jax_cache", "jax", "tensorflow", "__init__"],
+    "engines": ["contract", "types", "tracing", "numpy", "jax_cache", "jax", "tensorflow", "__init__"],
     "engines/numpy": ["functions", "recording", "memory", "program", "engine", "__init__"],
     "formats": ["document", "safetensors", "checkpoint", "read_hdf5", "write_hdf5", "zip_archive", "__init__"],
     "interop": [

@@ -59,7 +59,8 @@ def test_no_gradient_flows_through_flat_operations(name: str) -> None:
                 for tensor in tensors:
                     tape.watch(tensor)
                 y = case.function(*tensors)
-            assert tape.gradient(y, tensors) == [None] * len(tensors), case.label
+            fractions = [tensor for tensor in tensors if "float" in tensor.dtype]  # whole numbers have none anyway
+            assert tape.gradient(y, fractions) == [None] * len(fractions), case.label
 
 
 # --- the checker itself ----------------------------------------------------------------------------------------------

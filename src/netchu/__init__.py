@@ -16,6 +16,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from netchu.registry import late
+
 if TYPE_CHECKING:
     from netchu.engines import current as current_engine
     from netchu.engines import set_engine
@@ -64,6 +66,9 @@ __all__ = [
     "current_engine", "datasets", "digits", "engines", "errors", "gradcheck", "initializers", "layers", "losses",
     "metrics", "models", "naive", "ops", "optimizers", "random", "regularizers", "set_engine", "utils",
 ]  # fmt: skip
+
+
+late["operations"] = lambda: importlib.import_module("netchu.ops")  # behind the first `a + b` of a Tensor
 
 
 def __getattr__(name: str) -> Any:

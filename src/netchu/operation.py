@@ -21,13 +21,16 @@ from typing import Any, ParamSpec, Protocol, TypeAlias, overload
 
 from netchu import engines, tensor
 from netchu.engines import Array
+from netchu.engines.types import Kind, fits, is_float
 from netchu.errors import TapeError, UsageError
 from netchu.registry import is_netchus
-from netchu.tensor import Tensor, operations, to_array, unwrap, wrap
+from netchu.tensor import Tensor, name_of, operations, to_array, unwrap, wrap
 
 P = ParamSpec("P")
 Derivative: TypeAlias = Callable[[Array], Array]
 Result: TypeAlias = tuple[Array, tuple[Derivative | None, ...]]
+Types: TypeAlias = Callable[..., tuple[Kind, ...]]
+"""What each operand shall be, given the kinds of all of them; see `netchu.engines.types`."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -127,10 +130,18 @@ def operation(function: Callable[P, Result]) -> Callable[P, Tensor]: ...
 
 
 @overload
-def operation(*, narrow: bool) -> Callable[[Callable[P, Result]], Callable[P, Tensor]]: ...
+def operation(
+    *, types: Types | None = None, numbers: bool = True, narrow: bool = True
+) -> Callable[[Callable[P, Result]], Callable[P, Tensor]]: ...
 
 
-def operation(function: Callable[..., Result] | None = None, *, narrow: bool = True) -> Callable[..., Any]:
+def operation(
+    function: Callable[..., Result] | None = None,
+    *,
+    types: Types | None = None,
+    numbers: bool = True,
+    narrow: bool = True,
+) -> Callable[..., Any]:
     """Make a differentiable operation of `function(arrays..., settings...) -> value, derivatives`.
 
     The parameters annotated `Array` are its inputs (Tensors, arrays, lists and numbers alike are accepted; a Python
@@ -140,10 +151,13 @@ def operation(function: Callable[..., Result] | None = None, *, narrow: bool = T
 
     Args:
         function: see above.
+        types: how the inputs are brought to one element type first, e.g. `netchu.engines.types.floats`; None leaves
+            them as they are.
+        numbers: whether a Python number reaches `function` as it is, or as an array.
         narrow: whether a float64 result of other inputs becomes float32; `@operation(narrow=False)` keeps its type.
     """
     if function is None:
-        return functools.partial(operation, narrow=narrow)
+        return functools.partial(operation, types=types, numbers=numbers, narrow=narrow)
     parameters = inspect.signature(function).parameters.values()
     names = [p.name for p in parameters if p.annotation in ("Array", Array)]
     others = [p.name for p in parameters if p.name not in names]
@@ -161,11 +175,12 @@ def operation(function: Callable[..., Result] | None = None, *, narrow: bool = T
         count = len(arguments) if variadic else len(names)
         inputs = arguments[:count]
         settings |= _by_name(name, others, arguments[count:])
-        values = tuple(map(unwrap, inputs))
-        if all(isinstance(value, (int, float)) for value in values):  # numbers alone: ops.add(1, 2)
-            values = tuple(map(to_array, values))
+        given = _arrays(inputs, numbers)
+        values = _of_types(given, types) if types else given
         array, derivatives = compute(values, settings)
         output = wrap(array)
+        if values is not given:
+            derivatives = tuple(map(_towards, given, values, derivatives))
         following = [tape for tape in here.tapes if any(map(tape.follows, inputs))]
         if following:
             place = _place(sys._getframe(1))
@@ -176,6 +191,34 @@ def operation(function: Callable[..., Result] | None = None, *, narrow: bool = T
 
     operations[name] = call
     return call
+
+
+def _arrays(inputs: tuple[Any, ...], numbers: bool) -> tuple[Array, ...]:
+    """The inputs as arrays; with `numbers`, a Python number beside one stays what it is."""
+    values = tuple(map(unwrap, inputs))
+    if not numbers or all(isinstance(value, (int, float)) for value in values):  # numbers alone: ops.add(1, 2)
+        return tuple([value if hasattr(value, "dtype") else to_array(value) for value in values])
+    return values
+
+
+def _of_types(values: tuple[Array, ...], types: Types) -> tuple[Array, ...]:
+    """The inputs, each of the type that `types` wants; the very same tuple if all are so already."""
+    given = tuple([name_of(value.dtype) if hasattr(value, "dtype") else type(value) for value in values])
+    wanted = types(*given)
+    whole = next((kind for kind in wanted if isinstance(kind, str) and "int" in kind), None)
+    if whole and any(type(value) is int and not fits(value, whole) for value in values):  # 300 beside bytes
+        return _of_types(tuple([to_array(value) if type(value) is int else value for value in values]), types)
+    if wanted == given:
+        return values
+    asarray = engines.current().asarray
+    return tuple([v if a == b else asarray(v, str(b)) for v, a, b in zip(values, given, wanted)])
+
+
+def _towards(given: Array, value: Array, derivative: Derivative | None) -> Derivative | None:
+    """The derivative towards an input that was brought to another type, which its gradient shall not have."""
+    if derivative is None or value is given or not hasattr(given, "dtype") or not is_float(name_of(given.dtype)):
+        return derivative
+    return lambda g: engines.current().asarray(derivative(g), name_of(given.dtype))
 
 
 def _checked_operation(function: Callable[..., Result], inputs: list[str]) -> str:

@@ -22,6 +22,9 @@ T = TypeVar("T")
 _MISSING = object()
 _ASIDE = ("_own_weights", "_given")  # attributes that hold others, or what was given for them, once more
 
+late: dict[str, Callable[[], object]] = {}
+"""What a lower floor needs of a higher one when it comes to it: `netchu/__init__.py`, the door, says how to load it."""
+
 
 class _Thread(threading.local):
     works = False

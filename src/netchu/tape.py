@@ -12,10 +12,12 @@ walk over the records in reverse.  Nothing here knows an array library, or what 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from netchu.engines import Array, xp
+from netchu.engines.types import is_float
 from netchu.errors import TapeError
 from netchu.listening import listener
 from netchu.operation import Contribution, Derivative, Record, Result, here, operation, stop_gradient
@@ -68,18 +70,19 @@ class GradientTape:
                 got=f"tensor={tensor!r:.80}",
                 do="Write x = netchu.Tensor(x) first, and compute with that x.",
             )
-        self._watched[id(tensor)] = tensor
+        if is_float(tensor.dtype):
+            self._watched[id(tensor)] = tensor
 
     def follows(self, tensor: object) -> bool:
         """Whether operations on `tensor` are recorded."""
         return id(tensor) in self._watched or (
-            self._watch_variables and isinstance(tensor, Variable) and tensor.trainable
+            self._watch_variables and isinstance(tensor, Variable) and tensor.trainable and is_float(tensor.dtype)
         )
 
     def record(self, record: Record) -> None:
-        """Keep `record`; its output is then followed, if a gradient can flow."""
+        """Keep `record`; its output is then followed, if a gradient can flow: through whole numbers none does."""
         self.records.append(record)
-        if any(record.derivatives):
+        if any(record.derivatives) and is_float(record.output.dtype):
             self._watched[id(record.output)] = record.output
 
     def note_gradient(self, gradient: Tensor) -> None:
@@ -96,13 +99,17 @@ class GradientTape:
 
         Returns:
             In the structure of `sources`: a Tensor of each one's shape, or None for one that was not followed or that
-            no path connects to the target.  A cross-entropy after a softmax is computed from the logits, so its
-            gradient at the probabilities is None: ask at the logits.
+            no path connects to the target.  Whole numbers have no gradient: None, with a warning.  A cross-entropy
+            after a softmax is computed from the logits, so its gradient at the probabilities is None: ask at the
+            logits.
 
         Raises:
             TapeError: a target or a source that is no Tensor, or a target that depends on another gradient.
         """
         wanted, hears = _tensors("source", sources), listener()
+        for source in wanted:
+            if not is_float(source.dtype):
+                _warn_of_whole_numbers(source)
         gradients: dict[int, Array] = {}
         for part in self.contributions(target, wanted, gradients):
             if hears:
@@ -160,6 +167,15 @@ class GradientTape:
                 got="one that was computed from what gradient() returned",
                 do="netchu computes no second derivatives: write ops.stop_gradient(g) to take that g as a constant.",
             )
+
+
+def _warn_of_whole_numbers(tensor: Tensor) -> None:
+    name = f"the variable {tensor.name!r}" if isinstance(tensor, Variable) else "a tensor"
+    warnings.warn(
+        f"gradient: {name} has dtype={tensor.dtype}, and only floating-point numbers have a gradient: "
+        'it will be None. Write dtype="float32", or trainable=False for what is not to be trained.',
+        stacklevel=3,
+    )
 
 
 def _tensors(role: str, given: Any) -> list[Tensor]:

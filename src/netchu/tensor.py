@@ -18,10 +18,22 @@ import numpy as np
 
 from netchu import engines
 from netchu.engines import Array, Shape, tracing
+from netchu.engines.types import fits
 from netchu.errors import EngineError, UsageError
-from netchu.registry import thread
+from netchu.registry import late, thread
 
-operations: dict[str, Callable[..., Tensor]] = {}
+
+class _Operations(dict[str, Callable[..., "Tensor"]]):
+    """A dictionary that has netchu's own operations loaded when the first of them is missing."""
+
+    def __missing__(self, name: str) -> Callable[..., Tensor]:
+        late["operations"]()
+        if name not in self:
+            raise KeyError(name)
+        return self[name]
+
+
+operations = _Operations()
 """Every operation by name, filled by `@operation`: what `a + b` looks up, and what the tests go through."""
 
 
@@ -29,7 +41,7 @@ class Tensor:
     """An immutable array of the current engine, of any shape, that a tape can follow.
 
     Args:
-        value: number, nested list, NumPy array, or array of the engine.  Python floats become float32.
+        value: number, nested list, NumPy array, or array of the engine.  Python numbers become float32 or int32.
         dtype: e.g. `"float32"`; None keeps the value's own.
 
     Attributes:
@@ -40,7 +52,7 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "array", "engine", "origin")
-    __array_ufunc__ = None  # so that `numpy_array * tensor` asks the Tensor
+    __array_priority__ = 100  # so that `numpy_array * tensor` asks the Tensor; np.exp(tensor) goes by `__array__`
 
     def __init__(self, value: object, dtype: str | None = None) -> None:
         self.engine = engines.current()
@@ -60,7 +72,7 @@ class Tensor:
     @property
     def dtype(self) -> str:
         """The name of the element type: `"float32"`, `"int64"`, `"bool"` ..."""
-        return _name_of(self.array.dtype)
+        return name_of(self.array.dtype)
 
     def numpy(self) -> np.ndarray:
         """The values as a NumPy array that cannot be written to; `.copy()` it to change it.
@@ -97,6 +109,14 @@ class Tensor:
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
 
+    def __format__(self, spec: str) -> str:
+        if self.shape:
+            if spec:
+                expected = "a tensor of one number, shape ()"
+                raise UsageError(f'f"{{tensor:{spec}}}"', expected=expected, got=f"shape={self.shape}")
+            return repr(self)
+        return format(self.numpy()[()], spec)
+
     def __repr__(self) -> str:
         values = "traced" if self.engine.is_traced(self.array) else np.array2string(self.numpy(), threshold=8)
         return f"{type(self).__name__}({values}, shape={self.shape}, dtype={self.dtype})"
@@ -129,7 +149,7 @@ class Tensor:
 
 
 @functools.cache
-def _name_of(dtype: object) -> str:
+def name_of(dtype: object) -> str:
     """`"float32"` for `dtype('float32')`, `tf.float32` and their like; NumPy takes 5 us to spell one."""
     return str(getattr(dtype, "name", dtype)).rpartition(".")[2]
 
@@ -234,21 +254,31 @@ class Variable(Tensor):
 
     def assign_add(self, value: Any) -> Variable:
         """Add to the value."""
-        return self.replace(self.array + unwrap(value))
+        return self.replace(self.array + self._alike(value))
 
     def assign_sub(self, value: Any) -> Variable:
         """Subtract from the value."""
-        return self.replace(self.array - unwrap(value))
+        return self.replace(self.array - self._alike(value))
+
+    def _alike(self, value: Any) -> Array:
+        """`value` as a number, or an array of the Variable's own type."""
+        array = unwrap(value)
+        return array if getattr(array, "dtype", None) in (None, self.array.dtype) else to_array(array, self.dtype)
 
 
 def to_array(value: Any, dtype: str | None = None) -> Array:
-    """`value` as an array of the current engine; Python floats become float32, other arrays keep their type."""
+    """`value` as an array of the current engine; Python numbers become float32 or int32, arrays keep their type.
+
+    Whole numbers that int32 cannot hold become int64.
+    """
     if isinstance(value, Tensor):
         value = unwrap(value)
     elif dtype is None and not hasattr(value, "dtype"):
         value = np.asarray(value)
         if value.dtype == np.float64:
             dtype = "float32"
+        elif value.dtype == np.int64 and fits(value, "int32"):
+            dtype = "int32"
     return engines.current().asarray(value, dtype)
 
 
@@ -271,6 +301,11 @@ def unwrap(value: Any) -> Array:
             )
         return value.array
     return value if isinstance(value, (int, float)) else to_array(value)
+
+
+def as_tensor(value: Any) -> Tensor:
+    """`value` itself if it is a Tensor, else one made of it."""
+    return value if isinstance(value, Tensor) else Tensor(value)
 
 
 def wrap(array: Array) -> Tensor:

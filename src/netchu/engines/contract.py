@@ -26,10 +26,10 @@ Loop: TypeAlias = Callable[[tuple[Array | None, ...], Array, int, int, int], Any
 
 # Names and meanings are those of the Python Array API standard 2024.12, so that a conforming library fits as it is.
 STANDARD_FUNCTIONS = """
-    abs all any arange argmax argmin astype broadcast_to clip concat cos equal exp expand_dims expm1 floor full greater
-    greater_equal isfinite isnan less less_equal log log1p logical_and logical_not logical_or matmul matrix_transpose
-    max maximum mean min minimum not_equal ones ones_like permute_dims pow prod reshape round sign sin sqrt square
-    squeeze stack sum take tanh where zeros zeros_like
+    abs all any arange argmax argmin astype broadcast_to clip concat cos cumulative_prod equal exp expand_dims expm1
+    floor full greater greater_equal isfinite isnan less less_equal log log1p logical_and logical_not logical_or matmul
+    matrix_transpose max maximum mean min minimum not_equal ones ones_like permute_dims pow prod reshape round sign sin
+    sqrt square squeeze stack sum take tanh where zeros zeros_like
 """.split()  # noqa: SIM905 (a list of names reads better without quotes)
 
 # What learning needs beside the standard; every engine writes these itself.

@@ -58,29 +58,23 @@ Pair = tuple[int, int]
 # --- the standard's functions ----------------------------------------------------------------------------------------
 
 SAME = {
-    "abs": tf.math.abs,
     "all": tf.math.reduce_all,
     "any": tf.math.reduce_any,
     "astype": tf.cast,
     "broadcast_to": tf.broadcast_to,
     "concat": tf.concat,
+    "cumulative_prod": tf.math.cumprod,
     "expand_dims": tf.expand_dims,
     "floor": tf.math.floor,
-    "isfinite": tf.math.is_finite,
-    "isnan": tf.math.is_nan,
     "logical_and": tf.math.logical_and,
     "logical_not": tf.math.logical_not,
     "logical_or": tf.math.logical_or,
-    "matmul": tf.linalg.matmul,
     "matrix_transpose": tf.linalg.matrix_transpose,
-    "max": tf.math.reduce_max,
-    "min": tf.math.reduce_min,
     "ones_like": tf.ones_like,
     "permute_dims": tf.transpose,
     "prod": tf.math.reduce_prod,
     "reshape": tf.reshape,
     "round": tf.math.round,
-    "sign": tf.math.sign,
     "square": tf.math.square,
     "squeeze": tf.squeeze,
     "stack": tf.stack,
@@ -95,6 +89,8 @@ OF_FLOATS = {
     "exp": tf.math.exp,
     "expm1": tf.math.expm1,
     "log": tf.math.log,
+    "isfinite": tf.math.is_finite,
+    "isnan": tf.math.is_nan,
     "log1p": tf.math.log1p,
     "mean": tf.math.reduce_mean,
     "sin": tf.math.sin,
@@ -102,6 +98,17 @@ OF_FLOATS = {
     "tanh": tf.math.tanh,
 }
 """TensorFlow's function refuses whole numbers, or rounds."""
+
+OF_WIDER = {
+    "abs": tf.math.abs,
+    "matmul": tf.linalg.matmul,
+    "max": tf.math.reduce_max,
+    "min": tf.math.reduce_min,
+    "sign": tf.math.sign,
+}
+"""TensorFlow's function refuses truth values, or small whole numbers: they are computed as int32, and cast back."""
+
+SMALL = {tf.bool, tf.uint8, tf.int8, tf.uint16, tf.int16}
 
 OF_TWO = {
     "equal": tf.math.equal,
@@ -119,6 +126,17 @@ OF_TWO = {
 
 def _of_floats(function: Callable[..., Array]) -> Callable[..., Array]:
     return lambda x, **settings: function(x if x.dtype.is_floating else tf.cast(x, tf.float32), **settings)
+
+
+def _of_wider(function: Callable[..., Array]) -> Callable[..., Array]:
+    def call(*xs: Any, **settings: Any) -> Array:
+        types = {x.dtype for x in xs if isinstance(x, tf.Tensor)}
+        if not types <= SMALL:
+            return function(*xs, **settings)
+        small = types.pop()
+        return tf.cast(function(*[tf.cast(x, tf.int32) for x in xs], **settings), small)
+
+    return call
 
 
 def _of_two(function: Callable[..., Array]) -> Callable[..., Array]:
@@ -290,6 +308,7 @@ class TensorFlowEngine(TracingEngine):
         self.functions = SAME | {f.__name__: f for f in (*OWN, *EXTRAS)}
         self.functions |= {name: _of_floats(function) for name, function in OF_FLOATS.items()}
         self.functions |= {name: _of_two(function) for name, function in OF_TWO.items()}
+        self.functions |= {name: _of_wider(function) for name, function in OF_WIDER.items()}
         self.functions |= {name: getattr(tf, name) for name in DTYPES}
 
     def asarray(self, value: object, dtype: str | None = None) -> Array:

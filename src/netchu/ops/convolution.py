@@ -16,12 +16,18 @@ import operator
 from collections.abc import Sequence
 
 from netchu.engines import Array, xp
+from netchu.engines.types import Kind, alike, is_float
 from netchu.errors import ShapeError, UsageError
 from netchu.ops.windows import Pair, Sizes, add_border, check_steps, cut_border, pair, windows_over
 from netchu.tape import Result, operation
 
 
-@operation
+def _fractions_alike(*kinds: Kind) -> tuple[Kind, ...]:
+    """float32 and float64 in one type; whole numbers stay what they are, and are refused."""
+    return alike(*kinds) if all(map(is_float, kinds)) else kinds
+
+
+@operation(types=_fractions_alike)
 def conv(
     inputs: Array,
     kernel: Array,
@@ -76,7 +82,7 @@ def conv(
     return xp.reshape(x @ w, (*cut.shape[:3], filters)), (for_inputs, for_kernel)
 
 
-@operation
+@operation(types=_fractions_alike)
 def depthwise_conv(
     inputs: Array,
     kernel: Array,

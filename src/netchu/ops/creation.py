@@ -9,9 +9,10 @@ import numpy as np
 from netchu import engines
 from netchu.arguments import check_whole
 from netchu.engines import Array, Shape, xp
+from netchu.engines.types import Kind, common_type
 from netchu.ops.crossentropy import one_hot_rows
 from netchu.tape import Result, operation
-from netchu.tensor import Tensor, to_array, unwrap, wrap
+from netchu.tensor import Tensor, as_tensor, to_array, unwrap, wrap
 
 
 def convert_to_tensor(x: Any, dtype: str | None = None) -> Tensor:
@@ -31,7 +32,7 @@ def is_tensor(x: Any) -> bool:
 
 def shape(x: Any) -> Shape:
     """The length of each axis."""
-    return tuple(x.shape)
+    return as_tensor(x).shape
 
 
 def zeros(shape: Shape, dtype: str | None = None) -> Tensor:
@@ -49,10 +50,16 @@ def full(shape: Shape, fill_value: float, dtype: str | None = None) -> Tensor:
     return Tensor(np.full(shape, fill_value, dtype=dtype or "float32"))
 
 
-def arange(start: int, stop: int | None = None, step: int = 1, dtype: str | None = None) -> Tensor:
-    """start, start + step, ... below stop (0, 1, ... below start when there is no stop); int32 unless given."""
-    first, last = (0, start) if stop is None else (start, stop)
-    return Tensor(np.arange(first, last, step, dtype=dtype or "int32"))
+def arange(start: float, stop: float | None = None, step: float = 1, dtype: str | None = None) -> Tensor:
+    """start, start + step, ... below stop (0, 1, ... below start when there is no stop).
+
+    Unless `dtype` is given, float32 if one of the three is a fraction, else int32; arrays and Tensors keep their type.
+    """
+    numbers = (0, start, step) if stop is None else (start, stop, step)
+    bounds = [number.numpy() if isinstance(number, Tensor) else number for number in numbers]
+    kinds: list[Kind] = [str(n.dtype) if hasattr(n, "dtype") else type(n) for n in bounds]
+    common = common_type(*kinds)
+    return Tensor(np.arange(*bounds), dtype=dtype or ("int32" if common == "bool" else common))
 
 
 @operation
@@ -75,14 +82,23 @@ def one_hot(x: Array, num_classes: int) -> Result:
 
 def top_k(x: Any, k: int) -> tuple[Tensor, Tensor]:
     """The `k` largest values along the last axis, largest first, and their indices."""
-    array = unwrap(x)
+    array = unwrap(as_tensor(x))
+    if array.dtype == xp.bool:
+        array = xp.astype(array, xp.int32)
     check_whole("top_k", 1, array.shape[-1], k=k)
     values, indices = xp.top_k(array, k)
-    return wrap(values), wrap(indices)
+    return wrap(values), wrap(xp.astype(indices, xp.int32))
 
 
-@operation
+@operation(numbers=False)
 def in_top_k(targets: Array, predictions: Array, k: int) -> Result:
-    """Whether each label (batch,) is among the `k` most probable classes of its row (batch, classes)."""
-    _, best = xp.top_k(predictions, min(k, predictions.shape[-1]))
-    return xp.any(xp.expand_dims(targets, axis=-1) == xp.astype(best, targets.dtype), axis=-1), ()
+    """Whether each label (batch,) is among the `k` most probable classes of its row (batch, classes).
+
+    So it is where fewer than `k` are more probable: with ties there may be more than `k` such classes.  A label outside
+    the classes is not among them, nor is any in a row with NaN or infinity.
+    """
+    of_label = one_hot_rows(targets, predictions.shape[-1], xp.bool)
+    own = xp.sum(xp.where(of_label, predictions, 0.0), axis=-1, keepdims=True)
+    more = xp.sum(xp.astype(predictions > own, xp.int32), axis=-1)
+    known = xp.logical_and(xp.any(of_label, axis=-1), xp.all(xp.isfinite(predictions), axis=-1))
+    return xp.logical_and(known, more < k), ()

@@ -16,25 +16,30 @@ import numpy as np
 
 from netchu import engines
 from netchu.engines import Array, xp
+from netchu.engines.types import Kind, floats
 from netchu.errors import DataError, ShapeError
 from netchu.ops.activations import _sigmoid_of, _softplus_of, log_softmax_of
 from netchu.ops.arithmetic import add, cast, clip, divide, log, multiply, negative
 from netchu.ops.reductions import sum
 from netchu.ops.shapes import swapaxes
 from netchu.tape import Result, operation
-from netchu.tensor import Tensor, to_array, unwrap
+from netchu.tensor import Tensor, as_tensor, to_array, unwrap
 
 EPSILON = 1e-7
 
 
 def one_hot_rows(labels: Array, classes: int, dtype: object) -> Array:
     """Integer labels (...) -> (..., classes) of `dtype`: 1 at the label, 0 elsewhere."""
-    if classes > 127:  # more than labels of 8 bits can count
+    if classes > 127 or labels.dtype == xp.bool:  # more than labels of 8 bits can count
         labels = xp.astype(labels, xp.int32)
     return xp.astype(xp.expand_dims(labels, axis=-1) == xp.arange(classes, dtype=labels.dtype), dtype)
 
 
-@operation
+def _label_and_floats(label: Kind, output: Kind) -> tuple[Kind, ...]:
+    return label, *floats(output)
+
+
+@operation(types=_label_and_floats)
 def _sparse_crossentropy(labels: Array, z: Array) -> Result:
     hot = one_hot_rows(labels, z.shape[-1], z.dtype)
     log_p = log_softmax_of(z)
@@ -44,7 +49,7 @@ def _sparse_crossentropy(labels: Array, z: Array) -> Result:
     )
 
 
-@operation
+@operation(types=floats)
 def _crossentropy(target: Array, z: Array) -> Result:
     log_p = log_softmax_of(z)
     total = xp.sum(target, axis=-1, keepdims=True)  # 1 for probabilities
@@ -54,7 +59,7 @@ def _crossentropy(target: Array, z: Array) -> Result:
     )
 
 
-@operation
+@operation(types=floats)
 def _binary_crossentropy(target: Array, z: Array) -> Result:
     # -t log(sigmoid(z)) - (1 - t) log(1 - sigmoid(z)) = softplus(z) - t z
     return _softplus_of(z) - target * z, (lambda g: -z * g, lambda g: (_sigmoid_of(z) - target) * g)
@@ -87,7 +92,7 @@ def sparse_categorical_crossentropy(target: Array, output: Array, from_logits: b
         Bridle, "Probabilistic interpretation of feedforward classification network outputs" (1990), for the softmax
         with this loss.
     """
-    output = output if isinstance(output, Tensor) else Tensor(output)
+    output = as_tensor(output)
     if axis not in (-1, output.ndim - 1):
         output = swapaxes(output, axis, -1)
     labels = _labels_for(target, output)
@@ -113,7 +118,7 @@ def categorical_crossentropy(target: Array, output: Array, from_logits: bool = F
     Raises:
         ShapeError: a target of another shape than the output.
     """
-    output = output if isinstance(output, Tensor) else Tensor(output)
+    output = as_tensor(output)
     target = _same_shape(
         "categorical_crossentropy",
         target,
@@ -146,7 +151,7 @@ def binary_crossentropy(target: Array, output: Array, from_logits: bool = False)
     Raises:
         ShapeError: a target of another shape than the output.
     """
-    output = output if isinstance(output, Tensor) else Tensor(output)
+    output = as_tensor(output)
     target = _same_shape("binary_crossentropy", target, output, "Reshape the target to the shape of the output.")
     logits = _logits_of(output, "sigmoid", from_logits)
     if logits is not None:

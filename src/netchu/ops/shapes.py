@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import builtins
 import math
+import operator
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from netchu.arguments import is_whole
+from netchu import engines
+from netchu.arguments import is_whole, whole_numbers
 from netchu.engines import Array, Shape, xp
+from netchu.engines.types import Kind, alike
 from netchu.errors import ShapeError, UsageError
 from netchu.ops.arithmetic import sum_to
 from netchu.tape import Result, operation
-from netchu.tensor import Tensor
+from netchu.tensor import Tensor, as_tensor, unwrap
 
 
-@operation
+def _products(x1: Kind, x2: Kind) -> tuple[Kind, ...]:
+    """The common type; products of bytes are added up as 32-bit numbers."""
+    return ("int32", "int32") if x1 == x2 == "int8" else alike(x1, x2)
+
+
+@operation(types=_products, numbers=False)
 def matmul(x1: Array, x2: Array) -> Result:
     """The product of matrices over the last two axes: (..., n, k) @ (..., k, m) -> (..., n, m).
 
@@ -34,16 +42,21 @@ def matmul(x1: Array, x2: Array) -> Result:
             got=f"{tuple(x1.shape)}, {tuple(x2.shape)}",
             do="Use reshape to make a vector a matrix of one row or column.",
         )
-    return x1 @ x2, (
+    return xp.matmul(x1, x2), (
         lambda g: sum_to(g @ xp.matrix_transpose(x2), x1),
         lambda g: sum_to(xp.matrix_transpose(x1) @ g, x2),
     )
 
 
 @operation
-def reshape(x: Array, newshape: Shape) -> Result:
+def reshape(x: Array, newshape: int | Shape) -> Result:
     """The same elements in the same order in another shape; one length may be -1."""
-    return xp.reshape(x, tuple(newshape)), (lambda g: xp.reshape(g, tuple(x.shape)),)
+    return xp.reshape(x, _shape("reshape", "newshape", newshape)), (lambda g: xp.reshape(g, tuple(x.shape)),)
+
+
+def _shape(where: str, name: str, value: int | Shape) -> Shape:
+    """A shape, or one length for it, as a tuple of ints."""
+    return tuple(whole_numbers(where, name, value, -1, fewest=0))
 
 
 @operation
@@ -55,9 +68,13 @@ def transpose(x: Array, axes: Sequence[int] | None = None) -> Result:
 
 
 @operation
-def expand_dims(x: Array, axis: int) -> Result:
-    """A new axis of length 1 at position `axis`."""
-    return xp.expand_dims(x, axis=axis), (lambda g: xp.reshape(g, tuple(x.shape)),)
+def expand_dims(x: Array, axis: int | Sequence[int]) -> Result:
+    """A new axis of length 1 at position `axis` of the result, or several."""
+    axes = whole_numbers("expand_dims", "axis", axis)
+    y = x
+    for a in sorted(a % (len(x.shape) + len(axes)) for a in axes):
+        y = xp.expand_dims(y, axis=a)
+    return y, (lambda g: xp.reshape(g, tuple(x.shape)),)
 
 
 @operation
@@ -68,14 +85,15 @@ def squeeze(x: Array, axis: int | tuple[int, ...] | None = None) -> Result:
 
 
 @operation
-def broadcast_to(x: Array, shape: Shape) -> Result:
+def broadcast_to(x: Array, shape: int | Shape) -> Result:
     """`x` repeated along axes of length 1, and along new axes in front, to `shape`."""
-    return xp.broadcast_to(x, tuple(shape)), (lambda g: sum_to(g, x),)
+    return xp.broadcast_to(x, _shape("broadcast_to", "shape", shape)), (lambda g: sum_to(g, x),)
 
 
 def swapaxes(x: Array, axis1: int, axis2: int) -> Tensor:
     """Two axes exchanged."""
-    order = list(range(len(x.shape)))
+    x = as_tensor(x)
+    order = list(range(x.ndim))
     order[axis1], order[axis2] = order[axis2], order[axis1]
     return transpose(x, order)
 
@@ -88,7 +106,7 @@ def ravel(x: Array) -> Tensor:
 # --- several arrays to one -------------------------------------------------------------------------------------------
 
 
-@operation
+@operation(types=alike, numbers=False)
 def _concatenate(*xs: Array, axis: int) -> Result:
     axis %= len(xs[0].shape)
     starts = [builtins.sum(x.shape[axis] for x in xs[:i]) for i in range(len(xs) + 1)]
@@ -102,7 +120,7 @@ def concatenate(xs: Sequence[Array], axis: int = 0) -> Tensor:
     return _concatenate(*xs, axis=axis)
 
 
-@operation
+@operation(types=alike, numbers=False)
 def _stack(*xs: Array, axis: int) -> Result:
     axis %= len(xs[0].shape) + 1
     return xp.stack(list(xs), axis=axis), tuple(
@@ -131,17 +149,31 @@ def _put_back(g: Array, positions: Array, x: Array) -> Array:
 
 @operation
 def get_item(x: Array, key: Any) -> Result:
-    """`x[key]` for whole numbers, slices, `...` and None.  Raises UsageError for anything else: see `take`."""
-    parts = tuple(_checked_key(part) for part in (key if isinstance(key, tuple) else (key,)))
-    whole = parts if Ellipsis in parts else (*parts, ...)  # the standard wants every axis named
+    """`x[key]` for whole numbers, slices, `...` and None; a number may be NumPy's, or a Tensor of no axes.
+
+    Raises:
+        UsageError: any other key, or a number outside its axis: see `take` for an array of indices.
+    """
+    parts = [_checked_key(part) for part in (key if isinstance(key, tuple) else (key,))]
+    if not builtins.any(part is Ellipsis for part in parts):
+        parts.append(Ellipsis)  # the standard wants every axis named
+    whole = tuple(parts)
+    _check_within(tuple(x.shape), whole)
     return x[whole], (lambda g: _put_back(g, _positions(x)[whole], x),)
 
 
 def _checked_key(part: Any) -> Any:
-    """A part of a key: a whole number as an int, a slice, `...` or None; UsageError for anything else."""
+    """A part of a key: a number as an int, or as an array if it is not known yet, a slice, `...` or None."""
+    array = unwrap(part) if isinstance(part, Tensor) else part
+    if getattr(array, "shape", None) == () and "int" in str(array.dtype):
+        engine = engines.current()
+        return array if engine.is_traced(array) else int(array)
     if is_whole(part):
         return int(part)
-    if part is None or part is Ellipsis or isinstance(part, slice):
+    if isinstance(part, slice):
+        ends = (part.start, part.stop, part.step)
+        return slice(*(end if end is None else operator.index(end) for end in ends))
+    if part is None or part is Ellipsis:
         return part
     raise UsageError(
         "tensor[key]",
@@ -151,11 +183,33 @@ def _checked_key(part: Any) -> Any:
     )
 
 
-@operation
+def _check_within(shape: Shape, key: tuple[Any, ...]) -> None:
+    """Raise UsageError for a number outside its axis: JAX would silently take the last element."""
+    places = [part for part in key if part is not None]
+    middle = next(i for i, part in enumerate(places) if part is Ellipsis)
+    behind = len(places) - 1 - middle
+    lengths = shape[:middle] + (0,) + shape[len(shape) - behind :]
+    if middle + behind > len(shape):
+        raise UsageError("tensor[key]", expected=f"at most {len(shape)} indices", got=f"shape={shape}, key={key!r:.60}")
+    for part, length in zip(places, lengths):
+        if isinstance(part, int) and not -length <= part < length:
+            expected = f"a whole number from {-length} to {length - 1}"
+            raise UsageError("tensor[key]", expected=expected, got=f"key={part}, shape={shape}")
+
+
+@operation(numbers=False)
 def take(x: Array, indices: Array, axis: int | None = None) -> Result:
-    """The elements at `indices` along `axis` (of the flattened array for None)."""
+    """The elements at `indices` along `axis` (of the flattened array for None); -1 is the last.
+
+    Raises:
+        UsageError: indices that are no whole numbers, or lie outside the axis (while a step is traced nobody can tell).
+    """
     flat = xp.reshape(x, (-1,)) if axis is None else x
-    along = 0 if axis is None else axis
+    along = 0 if axis is None else axis % len(x.shape)
+    length = flat.shape[along]
+    _check_indices(indices, length)
+    indices = indices if indices.dtype == xp.int64 else xp.astype(indices, xp.int32)
+    indices = xp.where(indices < 0, indices + length, indices)
 
     def for_x(g: Array) -> Array:
         return _put_back(g, _take(xp.reshape(_positions(x), tuple(flat.shape)), indices, along), x)
@@ -163,8 +217,18 @@ def take(x: Array, indices: Array, axis: int | None = None) -> Result:
     return _take(flat, indices, along), (for_x, None)
 
 
+def _check_indices(indices: Array, length: int) -> None:
+    if "int" not in str(indices.dtype):
+        raise UsageError("take", expected="whole numbers as indices", got=f"indices.dtype={indices.dtype}")
+    if engines.current().is_traced(indices):
+        return
+    host = engines.current().to_numpy(indices)
+    if host.size and not -length <= host.min() <= host.max() < length:
+        expected = f"indices from {-length} to {length - 1}"
+        raise UsageError("take", expected=expected, got=f"indices from {host.min()} to {host.max()}")
+
+
 def _take(x: Array, indices: Array, axis: int) -> Array:
     """`take` for indices of any shape: that of the standard accepts a row of indices only."""
-    axis %= len(x.shape)
     taken = xp.take(x, xp.reshape(indices, (-1,)), axis=axis)
     return xp.reshape(taken, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
