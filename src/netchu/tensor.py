@@ -121,6 +121,16 @@ class Tensor:
         values = "traced" if self.engine.is_traced(self.array) else np.array2string(self.numpy(), threshold=8)
         return f"{type(self).__name__}({values}, shape={self.shape}, dtype={self.dtype})"
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and copy: the values without their engine.  Raises EngineError while a step is traced."""
+        return {**getattr(self, "__dict__", {}), "array": self.numpy(), "origin": self.origin}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Values that were kept become an array of the engine that is set now."""
+        self.engine = engines.current()
+        for name, value in state.items():
+            setattr(self, name, own_array(value) if name in ("array", "kept") else value)
+
     __hash__ = object.__hash__  # == is elementwise; a Tensor as a key means this very one
 
     # fmt: off
@@ -181,6 +191,11 @@ class Variable(Tensor):
         self._trainable = trainable
         self._regularizer: Callable[[Tensor], Tensor] | None = None
         self._constraint: Callable[[Tensor], Tensor] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """See `Tensor`."""
+        state = {name: getattr(self, name) for name in Variable.__slots__ if name != "kept"}
+        return {**getattr(self, "__dict__", {}), **state, "kept": self.numpy(), "origin": self.origin}
 
     @property
     def array(self) -> Array:

@@ -26,8 +26,8 @@ _interrupted_before = False  # whether the fit before this one was ended by Ctrl
 class Terminated(SystemExit):
     """The process was asked to end, and can be resumed: its exit code is 75."""
 
-    def __init__(self) -> None:
-        super().__init__(RESUMABLE)
+    def __init__(self, code: int = RESUMABLE) -> None:
+        super().__init__(code)
 
 
 class Interruption:

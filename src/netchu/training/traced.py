@@ -141,11 +141,8 @@ class TracedSteps:
             function = engine.trace(function, variables)
         self.functions[key] = _on_host(function, names)
 
-    def __deepcopy__(self, memo: Any) -> TracedSteps:
-        return TracedSteps()  # a copied model traces its own
-
     def __reduce__(self) -> tuple[type[TracedSteps], tuple[()]]:
-        return TracedSteps, ()
+        return TracedSteps, ()  # a model that was copied or kept in a file traces its own
 
 
 def line_by_line(model: HasSteps, mode: str, batch: Batch) -> Callable[[Batch], Any]:
