@@ -51,7 +51,7 @@ INSIDE: dict[str, list[str]] = {
         "model", "keras_config", "keras", "onnx_graph", "onnx_activations", "onnx_layers", "onnx", "__init__",
     ],
     "models": ["summary", "saving", "sequential", "loading", "__init__"],
-    "system": ["environment", "disk", "signals", "terminal", "__init__"],
+    "system": ["environment", "disk", "signals", "__init__"],
     "training": [
         "arrays", "batches", "measures", "traced", "step", "checks", "data", "recovery", "loop", "resuming", "trainer",
         "__init__",

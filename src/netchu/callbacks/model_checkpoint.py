@@ -15,7 +15,6 @@ from netchu.arguments import is_whole
 from netchu.callbacks.base import Logs, State
 from netchu.callbacks.monitoring import Monitor
 from netchu.errors import ModelFileError, UsageError
-from netchu.system.terminal import say
 
 MODEL_ENDINGS = (".safetensors", ".keras")
 WEIGHTS_ENDING = ".weights.h5"
@@ -201,4 +200,4 @@ class ModelCheckpoint(Monitor):
 
     def _say(self, epoch: int, words: str) -> None:
         if self.verbose > 0:
-            say(f"\nEpoch {epoch + 1}: {words}")
+            print(f"\nEpoch {epoch + 1}: {words}", flush=True)

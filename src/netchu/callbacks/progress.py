@@ -20,7 +20,6 @@ from typing import TextIO
 
 from netchu.callbacks.base import Callback, Logs
 from netchu.errors import UsageError
-from netchu.system.terminal import is_terminal, say
 
 BAR_WIDTH = 20
 REDRAW_SECONDS = 0.05
@@ -73,17 +72,18 @@ class ProgressLine(Callback):
         self._in_fit = False
 
     @property
-    def stream(self) -> TextIO | None:
+    def stream(self) -> TextIO:
         """Standard output as it is now, unless another stream was given."""
         return self._stream or sys.stdout
 
     @property
     def bar(self) -> bool:
         """Whether a line may be redrawn."""
-        return self.verbose == 1 and is_terminal(self.stream) and os.environ.get("TERM") != "dumb"
+        return self.verbose == 1 and self.stream.isatty() and os.environ.get("TERM") != "dumb"
 
     def _print(self, text: str, end: str = "\n") -> None:
-        say(text, end, self.stream)
+        self.stream.write(text + end)
+        self.stream.flush()
 
     # --- fit ---------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ from typing import Any
 from netchu.callbacks.base import Callback, Logs, State
 from netchu.callbacks.monitoring import Monitor
 from netchu.errors import TrainingError
-from netchu.system.terminal import say
 
 
 class EarlyStopping(Monitor):
@@ -85,11 +84,11 @@ class EarlyStopping(Monitor):
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Say that it stopped, and bring back the best weights if that was asked for."""
         if self.stopped_epoch > 0 and self.verbose > 0:
-            say(f"Epoch {self.stopped_epoch + 1}: early stopping")
+            print(f"Epoch {self.stopped_epoch + 1}: early stopping", flush=True)
         if self.restore_best_weights and self.best_weights is not None:
             if self.verbose > 0:
                 best = self.best_epoch + 1
-                say(f"Restoring model weights from the end of the best epoch: {best}.")
+                print(f"Restoring model weights from the end of the best epoch: {best}.", flush=True)
             self.model.set_weights(self.best_weights)
 
     def get_state(self) -> State:
@@ -123,5 +122,5 @@ class TerminateOnNaN(Callback):
                     got=f"loss={loss}",
                     do="Terminating training immediately.",
                 )
-            say(f"Batch {batch}: Invalid loss, terminating training")
+            print(f"Batch {batch}: Invalid loss, terminating training", flush=True)
             self.model.stop_training = True

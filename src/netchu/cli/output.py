@@ -63,19 +63,13 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def is_broken(stream: TextIO | None) -> bool:
-    """Whether nobody takes what is written to a stream."""
-    try:
-        if stream is not None:
-            stream.flush()
-    except OSError:
-        return True
-    return False
-
-
 def silence_if_broken(stream: TextIO | None) -> None:
     """Send what is left in a broken stream to nowhere, so that Python does not complain of it when it ends."""
-    if stream is not None and is_broken(stream):
+    if stream is None:
+        return
+    try:
+        stream.flush()
+    except OSError:
         with contextlib.suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
