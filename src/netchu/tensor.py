@@ -18,7 +18,7 @@ import numpy as np
 
 from netchu import engines
 from netchu.engines import Array, Shape, tracing
-from netchu.engines.types import fits
+from netchu.engines.types import fits, is_float
 from netchu.errors import EngineError, UsageError
 from netchu.registry import late, thread
 
@@ -110,12 +110,12 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
     def __format__(self, spec: str) -> str:
-        if self.shape:
-            if spec:
-                expected = "a tensor of one number, shape ()"
-                raise UsageError(f'f"{{tensor:{spec}}}"', expected=expected, got=f"shape={self.shape}")
+        if self.shape and spec:
+            expected = "a tensor of one number, shape ()"
+            raise UsageError(f'f"{{tensor:{spec}}}"', expected=expected, got=f"shape={self.shape}")
+        if self.shape or self.engine.is_traced(self.array):
             return repr(self)
-        return format(self.numpy()[()], spec)
+        return format(self.item(), spec) if spec else str(self.numpy()[()])
 
     def __repr__(self) -> str:
         values = "traced" if self.engine.is_traced(self.array) else np.array2string(self.numpy(), threshold=8)
@@ -134,28 +134,38 @@ class Tensor:
     __hash__ = object.__hash__  # == is elementwise; a Tensor as a key means this very one
 
     # fmt: off
-    def __add__(self, other: Any) -> Tensor: return operations["add"](self, other)
-    def __radd__(self, other: Any) -> Tensor: return operations["add"](other, self)
-    def __sub__(self, other: Any) -> Tensor: return operations["subtract"](self, other)
-    def __rsub__(self, other: Any) -> Tensor: return operations["subtract"](other, self)
-    def __mul__(self, other: Any) -> Tensor: return operations["multiply"](self, other)
-    def __rmul__(self, other: Any) -> Tensor: return operations["multiply"](other, self)
-    def __truediv__(self, other: Any) -> Tensor: return operations["divide"](self, other)
-    def __rtruediv__(self, other: Any) -> Tensor: return operations["divide"](other, self)
-    def __pow__(self, other: Any) -> Tensor: return operations["power"](self, other)
-    def __rpow__(self, other: Any) -> Tensor: return operations["power"](other, self)
-    def __matmul__(self, other: Any) -> Tensor: return operations["matmul"](self, other)
-    def __rmatmul__(self, other: Any) -> Tensor: return operations["matmul"](other, self)
+    def __add__(self, other: Any) -> Tensor: return operations["add"](self, _beside(self, other))
+    def __radd__(self, other: Any) -> Tensor: return operations["add"](_beside(self, other), self)
+    def __sub__(self, other: Any) -> Tensor: return operations["subtract"](self, _beside(self, other))
+    def __rsub__(self, other: Any) -> Tensor: return operations["subtract"](_beside(self, other), self)
+    def __mul__(self, other: Any) -> Tensor: return operations["multiply"](self, _beside(self, other))
+    def __rmul__(self, other: Any) -> Tensor: return operations["multiply"](_beside(self, other), self)
+    def __truediv__(self, other: Any) -> Tensor: return operations["divide"](self, _beside(self, other))
+    def __rtruediv__(self, other: Any) -> Tensor: return operations["divide"](_beside(self, other), self)
+    def __pow__(self, other: Any) -> Tensor: return operations["power"](self, _beside(self, other))
+    def __rpow__(self, other: Any) -> Tensor: return operations["power"](_beside(self, other), self)
+    def __matmul__(self, other: Any) -> Tensor: return operations["matmul"](self, _beside(self, other))
+    def __rmatmul__(self, other: Any) -> Tensor: return operations["matmul"](_beside(self, other), self)
     def __neg__(self) -> Tensor: return operations["negative"](self)
     def __abs__(self) -> Tensor: return operations["absolute"](self)
     def __getitem__(self, key: Any) -> Tensor: return operations["get_item"](self, key)
-    def __eq__(self, other: Any) -> Tensor: return operations["equal"](self, other)  # type: ignore[override]
-    def __ne__(self, other: Any) -> Tensor: return operations["not_equal"](self, other)  # type: ignore[override]
-    def __lt__(self, other: Any) -> Tensor: return operations["less"](self, other)
-    def __le__(self, other: Any) -> Tensor: return operations["less_equal"](self, other)
-    def __gt__(self, other: Any) -> Tensor: return operations["greater"](self, other)
-    def __ge__(self, other: Any) -> Tensor: return operations["greater_equal"](self, other)
+    def __eq__(self, other: Any) -> Tensor: return operations["equal"](self, _beside(self, other))  # type: ignore[override]
+    def __ne__(self, other: Any) -> Tensor: return operations["not_equal"](self, _beside(self, other))  # type: ignore[override]
+    def __lt__(self, other: Any) -> Tensor: return operations["less"](self, _beside(self, other))
+    def __le__(self, other: Any) -> Tensor: return operations["less_equal"](self, _beside(self, other))
+    def __gt__(self, other: Any) -> Tensor: return operations["greater"](self, _beside(self, other))
+    def __ge__(self, other: Any) -> Tensor: return operations["greater_equal"](self, _beside(self, other))
     # fmt: on
+
+
+def _beside(tensor: Tensor, other: Any) -> Any:
+    """What stands beside a tensor: fractions of NumPy's, which are float64 unless one says so, take the tensor's type.
+
+    Else `x * np.sqrt(2)` would turn a whole network to float64 without a word.
+    """
+    if isinstance(other, (np.ndarray, np.generic)) and other.dtype.kind == "f" and is_float(tensor.dtype):
+        return to_array(other, tensor.dtype)
+    return other
 
 
 @functools.cache

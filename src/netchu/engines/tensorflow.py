@@ -10,8 +10,8 @@ Why XLA (`jit_compile=True`): one run each, two cores, batches of 128, after the
 
 Each further shape, such as that of a smaller last batch, costs a first step again.
 
-Limits: `+ - * / @ **` between two tensors, or a whole-number tensor and a fraction, want operands of one element type,
-as TensorFlow has it (`ops.cast` makes them so); TensorFlow's own switches are left as they are.
+Limits: `+ - * / @ **` on TensorFlow's own arrays, in an operation that you write yourself, want operands of one element
+type (`@operation(types=...)` makes them so); TensorFlow's own switches are left as they are.
 """
 
 from __future__ import annotations

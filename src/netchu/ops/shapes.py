@@ -157,9 +157,25 @@ def get_item(x: Array, key: Any) -> Result:
     parts = [_checked_key(part) for part in (key if isinstance(key, tuple) else (key,))]
     if not builtins.any(part is Ellipsis for part in parts):
         parts.append(Ellipsis)  # the standard wants every axis named
-    whole = tuple(parts)
-    _check_within(tuple(x.shape), whole)
-    return x[whole], (lambda g: _put_back(g, _positions(x)[whole], x),)
+    _check_within(tuple(x.shape), parts)
+    computed = _computed(len(x.shape), parts)
+    whole = tuple(0 if engines.current().is_traced(part) else part for part in parts)
+
+    def chosen(y: Array) -> Array:
+        for axis, index in computed:
+            index = xp.where(index < 0, index + x.shape[axis], index)
+            y = xp.take(y, xp.reshape(index, (1,)), axis=axis)
+        return y[whole]
+
+    return chosen(x), (lambda g: _put_back(g, chosen(_positions(x)), x),)
+
+
+def _computed(axes: int, key: list[Any]) -> list[tuple[int, Array]]:
+    """Each number in a key that the step being traced computes, with its axis."""
+    places = [part for part in key if part is not None]
+    middle = next(i for i, part in enumerate(places) if part is Ellipsis)
+    numbered = [(i if i < middle else axes - len(places) + i, part) for i, part in enumerate(places)]
+    return [(axis, part) for axis, part in numbered if engines.current().is_traced(part)]
 
 
 def _checked_key(part: Any) -> Any:
@@ -183,14 +199,16 @@ def _checked_key(part: Any) -> Any:
     )
 
 
-def _check_within(shape: Shape, key: tuple[Any, ...]) -> None:
+def _check_within(shape: Shape, key: list[Any]) -> None:
     """Raise UsageError for a number outside its axis: JAX would silently take the last element."""
     places = [part for part in key if part is not None]
     middle = next(i for i, part in enumerate(places) if part is Ellipsis)
     behind = len(places) - 1 - middle
     lengths = shape[:middle] + (0,) + shape[len(shape) - behind :]
     if middle + behind > len(shape):
-        raise UsageError("tensor[key]", expected=f"at most {len(shape)} indices", got=f"shape={shape}, key={key!r:.60}")
+        raise UsageError(
+            "tensor[key]", expected=f"at most {len(shape)} indices", got=f"{middle + behind}, shape={shape}"
+        )
     for part, length in zip(places, lengths):
         if isinstance(part, int) and not -length <= part < length:
             expected = f"a whole number from {-length} to {length - 1}"

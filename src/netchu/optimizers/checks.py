@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from netchu.arguments import check_numbers, check_whole, is_number
+from netchu.engines.types import is_float
 from netchu.errors import UsageError
 from netchu.optimizers import schedules
 from netchu.optimizers.schedules import LearningRateSchedule
@@ -73,12 +74,24 @@ def check_averaging(where: str, momentum: float, overwrite_frequency: int | None
 
 
 def check_gradients(pairs: list[tuple[Tensor | None, Variable]]) -> None:
-    """Raise UsageError if no weight has a gradient; warn of those that have none, or if there is nothing to train."""
+    """Look at what is to be learnt from: warn of weights without a gradient, or if there is nothing to train.
+
+    Raises:
+        UsageError: no weight has a gradient, or one of whole numbers has.
+    """
     if not pairs:
         warnings.warn(
             "There are no trainable weights, so nothing is learnt: `trainable` is False everywhere.", stacklevel=3
         )
         return
+    for g, w in pairs:
+        if g is not None and not is_float(w.dtype):  # what is left of an update of 0.1 would be 0
+            raise UsageError(
+                "apply_gradients",
+                expected="weights of floating-point numbers",
+                got=f"the variable {w.name!r} of dtype={w.dtype}",
+                do='Write dtype="float32", or trainable=False for what is not to be trained.',
+            )
     if all(g is None for g, _ in pairs):
         raise UsageError(
             "apply_gradients",
