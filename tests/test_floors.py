@@ -44,7 +44,11 @@ INSIDE: dict[str, list[str]] = {
         "form", "pictures", "__init__", "distortion", "recipes", "run_folder", "job", "data", "reader", "measuring",
         "training",
     ],
+<<<<<<< HEAD
     "engines": ["contract", "types", "tracing", "numpy", "jax_cache", "jax", "tensorflow", "__init__"],
+=======
+    "engines": ["contract", "tracing", "numpy", "jax_cache", "jax", "tensorflow", "forks", "__init__"],
+>>>>>>> d32b051 (After a fork NumPy goes on, and an engine whose threads stayed behind says spawn at once)
     "engines/numpy": ["functions", "recording", "memory", "program", "engine", "__init__"],
     "formats": ["document", "safetensors", "checkpoint", "read_hdf5", "write_hdf5", "zip_archive", "__init__"],
     "interop": [

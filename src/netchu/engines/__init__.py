@@ -4,7 +4,7 @@
 
 `xp` holds the current engine's functions, the closed list in `contract.py`; every operation above this floor is written
 with `xp.exp(x)`, `x @ w` and the like.  Reading order: `contract.py`, `numpy/`, then
-`tracing.py`, `jax.py`, `tensorflow.py`.
+`tracing.py`, `jax.py`, `tensorflow.py`, `forks.py`.
 
 A heavy library is imported only when its engine is asked for.  The engine belongs to the process, like Keras's
 backend: set it before building a model.
@@ -20,6 +20,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from netchu.engines.contract import DTYPES, FUNCTIONS, Array, Engine, Loop, Shape
+from netchu.engines.forks import LeftBehind, after_fork, has_threads, left_behind, refusing
 from netchu.errors import EngineError, missing_extra, unknown_name
 from netchu.system import environment
 
@@ -36,7 +37,8 @@ _KNOWN = {
 }
 _loaded: dict[str, Engine] = {}
 _current: Engine
-_runs = 0  # that compute now, in any thread, and must end on the engine they began on
+_runs: list[int] = []  # the threads that compute now, once for each run, which must end on the engine it began on
+_left_behind: set[str] = set()  # engines whose threads stayed with the process that this one was forked from
 _lock = threading.Lock()
 
 
@@ -62,9 +64,12 @@ def set_engine(name: str) -> Engine:
     Raises:
         UsageError: no engine of that name.
         MissingExtraError: its library is not installed; the message is the pip line.
-        EngineError: a `fit`, `evaluate` or `predict` is running, in any thread, on another one.
+        EngineError: a `fit`, `evaluate` or `predict` is running, in any thread, on another one; or this process was
+            forked from one in which the engine's library had begun to compute.
     """
     global _current
+    if name in _left_behind:
+        raise left_behind(name)
     if name not in _loaded:
         if name not in _KNOWN:
             raise unknown_name("engine", name, engine_names())
@@ -93,14 +98,14 @@ def set_engine(name: str) -> Engine:
 @contextmanager
 def held() -> Iterator[Engine]:
     """While it is open no other engine can be set: what runs on this one must end on it."""
-    global _runs
+    thread = threading.get_ident()
     with _lock:
-        _runs += 1
+        _runs.append(thread)
     try:
         yield _current
     finally:
         with _lock:
-            _runs -= 1
+            _runs.remove(thread)
 
 
 def current() -> Engine:
@@ -108,4 +113,19 @@ def current() -> Engine:
     return _current
 
 
+def _leave_behind() -> None:
+    """In a forked child: no thread but this one is there, neither the program's nor a library's."""
+    global _current, _lock
+    _lock = threading.Lock()
+    _runs[:] = [thread for thread in _runs if thread == threading.get_ident()]
+    for name in [name for name, (_, _, library) in _KNOWN.items() if has_threads(library)]:
+        _left_behind.add(name)
+        if name in _loaded:
+            LeftBehind.take_the_place_of(engine := _loaded.pop(name), name)
+            if engine is _current:
+                _current = LeftBehind(name)  # another one: so no tensor of the parent's is taken for one of its own
+                xp.__dict__.update(dict.fromkeys(xp.__dict__, refusing(name)))
+
+
+after_fork(_leave_behind)
 set_engine(environment.text("NETCHU_ENGINE") or "numpy")

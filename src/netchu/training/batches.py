@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from functools import cached_property
 from typing import Any, Protocol, TypeAlias, overload
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from netchu import engines
 from netchu.arguments import check_choice, check_whole
 from netchu.engines import Array
+from netchu.engines.forks import unlocked_property
 from netchu.errors import UsageError
 from netchu.random import permutation
 from netchu.tensor import to_array
@@ -112,7 +112,7 @@ class ArrayBatches:
         """All batches of epoch `number`."""
         return Rows(self, Order(self, number), range(self.steps or 0))
 
-    @cached_property
+    @unlocked_property
     def resident(self) -> bool:
         """Whether the arrays may lie on the device as a whole: they are in memory, and not too large."""
         arrays = self.arrays.values()
@@ -125,7 +125,7 @@ class ArrayBatches:
                 del self.placed
                 return
 
-    @cached_property
+    @unlocked_property
     def placed(self) -> tuple[Array | None, ...]:
         """x, y and sample_weight, each an array of the engine or None."""
         return tuple(to_array(self.arrays[name]) if name in self.arrays else None for name in NAMES)
@@ -147,7 +147,7 @@ class Order:
     def __init__(self, data: ArrayBatches, number: int) -> None:
         self._data, self._number = data, number
 
-    @cached_property
+    @unlocked_property
     def indices(self) -> np.ndarray | None:
         """See above."""
         data, steps = self._data, self._data.steps or 0
@@ -158,7 +158,7 @@ class Order:
             return np.concatenate([begin + draw for begin, draw in zip(begins, draws)])
         return permutation(*data.stream, self._number, data.n) if data.shuffle else None
 
-    @cached_property
+    @unlocked_property
     def placed(self) -> Array:
         """See above."""
         indices = np.arange(self._data.n) if self.indices is None else self.indices

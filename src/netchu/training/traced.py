@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol
+from weakref import WeakSet
 
 import numpy as np
 
@@ -22,6 +23,11 @@ from netchu import engines
 from netchu.arguments import returned
 from netchu.callbacks.base import Logs
 from netchu.engines import Array
+<<<<<<< HEAD
+=======
+from netchu.engines.forks import after_fork
+from netchu.errors import UsageError
+>>>>>>> d32b051 (After a fork NumPy goes on, and an engine whose threads stayed behind says spawn at once)
 from netchu.listening import nobody_listening
 from netchu.operation import tapes_set_aside
 from netchu.registry import Configurable, is_netchus, working
@@ -59,6 +65,17 @@ class HasSteps(Protocol):
         """Drop what `add_loss` was given."""
 
 
+_all: WeakSet[TracedSteps] = WeakSet()
+
+
+def _unlock() -> None:
+    """In a forked child, where whoever was making a step is not there to finish it."""
+    for steps in _all:
+        steps.lock = threading.RLock()
+
+
+after_fork(_unlock)
+
 PLAIN = (bool, int, float, str, bytes, np.ndarray, np.generic, np.dtype)
 
 
@@ -75,6 +92,7 @@ class TracedSteps:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.forget()
+        _all.add(self)
 
     def forget(self) -> None:
         """Trace anew at the next batch."""

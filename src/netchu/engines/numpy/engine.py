@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import weakref
@@ -40,6 +41,9 @@ class NumpyEngine(Engine):
         # little: a product uses all processors anyway.
         self._lock = threading.RLock()
         self._homes: dict[int, Home] = {}  # by the id of a Variable, as long as that lives
+        if hasattr(os, "register_at_fork"):  # a child must not find a step half done, nor wait for who was making it
+            lock = self._lock
+            os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 
     def asarray(self, value: object, dtype: str | None = None) -> Array:
         """See `Engine.asarray`."""
