@@ -152,3 +152,72 @@ def test_total_leaves_out_the_shell_that_became_the_process(folder: Path) -> Non
     command = f"sleep 2; exec {sys.executable} -m netchu train --data own.npz --epochs 1 --json"
     done = subprocess.run(["sh", "-c", command], **process_settings(folder), check=True)
     assert json.loads(done.stdout)["seconds"]["total"] < 2
+
+
+# --- closed and narrow streams ---------------------------------------------------------------------------------------
+
+
+def shell(command: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a line of the shell in which `netchu` is the command."""
+    line = command.replace("netchu", f"'{sys.executable}' -m netchu", 1)
+    return subprocess.run(["sh", "-c", line], **process_settings(folder, env=variables), timeout=60)
+
+
+@posix
+def test_closed_standard_input_is_no_such_file(pictures: list[str], folder: Path) -> None:
+    done = shell("netchu predict - <&-", folder)
+    assert done.returncode == 66
+    assert done.stderr == b"netchu: standard input: expected the bytes of a picture. Got: it is closed.\n"
+
+
+@posix
+@pytest.mark.parametrize("command", ["--help", "train --help", "info --help", "--version", ""])
+def test_a_reader_of_help_may_leave(command: str, folder: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "netchu", *command.split()], **process_settings(folder, stdout=writing), timeout=60
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@posix
+@pytest.mark.parametrize("command", ["info", "info --json", "train --data own.npz --epochs 1 -q --json"])
+def test_a_result_that_nobody_can_get_is_a_failure(command: str, folder: Path) -> None:
+    done = shell(f"netchu {command} >&-", folder)
+    assert done.returncode == 1
+    assert done.stderr == b"netchu: standard output: expected a place that takes the result. Got: it is closed.\n"
+
+
+@posix
+@pytest.mark.parametrize("streams", ["<&-", "2>&-", "<&- 2>&-"])
+@pytest.mark.parametrize("command", ["info", "train --data own.npz --epochs 1", "--help"])
+def test_commands_work_without_the_other_streams(command: str, streams: str, folder: Path) -> None:
+    done = shell(f"netchu {command} {streams}", folder)
+    assert done.returncode == 0
+    assert done.stdout
+    assert no_traceback(done.stderr)
+
+
+@posix
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_bars_and_boxes_on_terminals_of_other_encodings(encoding: str, pictures: list[str], folder: Path) -> None:
+    import pty
+
+    for command in ("train --data own.npz --epochs 1", f"info {MODEL}", "--help"):
+        ours, theirs = pty.openpty()
+        settings = process_settings(
+            folder, env={"TERM": "xterm", "PYTHONIOENCODING": encoding}, stderr=theirs, stdout=theirs
+        )
+        done = subprocess.run([sys.executable, "-m", "netchu", *command.split()], **settings, timeout=60)
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):
+            while data := os.read(ours, 65536):
+                seen += data
+        os.close(ours)
+        assert done.returncode == 0
+        assert b"\\u25" not in seen
+        assert b"\\u2" not in seen
+        assert seen.isascii() or encoding != "ascii"

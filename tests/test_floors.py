@@ -44,18 +44,14 @@ INSIDE: dict[str, list[str]] = {
         "form", "pictures", "__init__", "distortion", "recipes", "run_folder", "job", "data", "reader", "measuring",
         "training",
     ],
-<<<<<<< HEAD
-    "engines": ["contract", "types", "tracing", "numpy", "jax_cache", "jax", "tensorflow", "__init__"],
-=======
-    "engines": ["contract", "tracing", "numpy", "jax_cache", "jax", "tensorflow", "forks", "__init__"],
->>>>>>> d32b051 (After a fork NumPy goes on, and an engine whose threads stayed behind says spawn at once)
+    "engines": ["contract", "types", "tracing", "numpy", "jax_cache", "jax", "tensorflow", "forks", "__init__"],
     "engines/numpy": ["functions", "recording", "memory", "program", "engine", "__init__"],
     "formats": ["document", "safetensors", "checkpoint", "read_hdf5", "write_hdf5", "zip_archive", "__init__"],
     "interop": [
         "model", "keras_config", "keras", "onnx_graph", "onnx_activations", "onnx_layers", "onnx", "__init__",
     ],
     "models": ["summary", "saving", "sequential", "loading", "__init__"],
-    "system": ["environment", "disk", "signals", "__init__"],
+    "system": ["environment", "disk", "signals", "printing", "__init__"],
     "training": [
         "arrays", "batches", "measures", "traced", "step", "checks", "data", "recovery", "loop", "resuming", "trainer",
         "__init__",

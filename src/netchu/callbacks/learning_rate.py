@@ -15,6 +15,7 @@ import numpy as np
 from netchu.callbacks.base import Callback, Logs, State
 from netchu.callbacks.monitoring import Monitor
 from netchu.errors import UsageError
+from netchu.system.printing import say
 from netchu.tensor import Variable
 
 
@@ -55,7 +56,7 @@ class LearningRateScheduler(Callback):
             )
         optimizer.learning_rate = rate
         if self.verbose > 0:
-            print(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.", flush=True)
+            say(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.")
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Note the learning rate."""
@@ -166,7 +167,7 @@ class ReduceLROnPlateau(Monitor):
         new = max(old * self.factor, self.min_lr)
         self.model.optimizer.learning_rate = new
         if self.verbose > 0:
-            print(f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {new}.", flush=True)
+            say(f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {new}.")
         return True
 
     def get_state(self) -> State:

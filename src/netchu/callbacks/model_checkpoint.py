@@ -15,6 +15,7 @@ from netchu.arguments import is_whole
 from netchu.callbacks.base import Logs, State
 from netchu.callbacks.monitoring import Monitor
 from netchu.errors import ModelFileError, UsageError
+from netchu.system.printing import say
 
 MODEL_ENDINGS = (".safetensors", ".keras")
 WEIGHTS_ENDING = ".weights.h5"
@@ -200,4 +201,4 @@ class ModelCheckpoint(Monitor):
 
     def _say(self, epoch: int, words: str) -> None:
         if self.verbose > 0:
-            print(f"\nEpoch {epoch + 1}: {words}", flush=True)
+            say(f"\nEpoch {epoch + 1}: {words}")

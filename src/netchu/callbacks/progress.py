@@ -20,6 +20,7 @@ from typing import TextIO
 
 from netchu.callbacks.base import Callback, Logs
 from netchu.errors import UsageError
+from netchu.system.printing import is_terminal, say
 
 BAR_WIDTH = 20
 REDRAW_SECONDS = 0.05
@@ -72,18 +73,17 @@ class ProgressLine(Callback):
         self._in_fit = False
 
     @property
-    def stream(self) -> TextIO:
-        """Standard output as it is now, unless another stream was given."""
+    def stream(self) -> TextIO | None:
+        """Standard output as it is now, unless another stream was given; None where there is none."""
         return self._stream or sys.stdout
 
     @property
     def bar(self) -> bool:
         """Whether a line may be redrawn."""
-        return self.verbose == 1 and self.stream.isatty() and os.environ.get("TERM") != "dumb"
+        return self.verbose == 1 and is_terminal(self.stream) and os.environ.get("TERM") != "dumb"
 
     def _print(self, text: str, end: str = "\n") -> None:
-        self.stream.write(text + end)
-        self.stream.flush()
+        say(text, stream=self._stream, end=end)
 
     # --- fit ---------------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import Any
 from netchu.callbacks.base import Callback, Logs, State
 from netchu.callbacks.monitoring import Monitor
 from netchu.errors import TrainingError
+from netchu.system.printing import say
 
 
 class EarlyStopping(Monitor):
@@ -84,11 +85,11 @@ class EarlyStopping(Monitor):
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Say that it stopped, and bring back the best weights if that was asked for."""
         if self.stopped_epoch > 0 and self.verbose > 0:
-            print(f"Epoch {self.stopped_epoch + 1}: early stopping", flush=True)
+            say(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.restore_best_weights and self.best_weights is not None:
             if self.verbose > 0:
                 best = self.best_epoch + 1
-                print(f"Restoring model weights from the end of the best epoch: {best}.", flush=True)
+                say(f"Restoring model weights from the end of the best epoch: {best}.")
             self.model.set_weights(self.best_weights)
 
     def get_state(self) -> State:
@@ -122,5 +123,5 @@ class TerminateOnNaN(Callback):
                     got=f"loss={loss}",
                     do="Terminating training immediately.",
                 )
-            print(f"Batch {batch}: Invalid loss, terminating training", flush=True)
+            say(f"Batch {batch}: Invalid loss, terminating training")
             self.model.stop_training = True

@@ -10,6 +10,7 @@ import shutil
 from cyclopts import App, CycloptsError
 
 from netchu.cli.options import STANDARD_INPUT
+from netchu.cli.output import ReaderGoneError
 from netchu.errors import UsageError
 from netchu.system.environment import version
 
@@ -64,6 +65,8 @@ def run(arguments: list[str]) -> int:
     tokens = [STANDARD_INPUT if token == "-" else token for token in arguments]
     try:
         code = make_app()(tokens, exit_on_error=False, print_error=False)
+    except SystemExit:  # rich ends so, with code 1, when nobody reads its help any more
+        raise ReaderGoneError from None
     except CycloptsError as error:
         command = arguments[0] if arguments[0] in COMMANDS else ""
         see = f"See `netchu {command} --help`." if command else "See `netchu --help`."

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable
 from typing import TextIO
 
-from netchu.cli.output import ReaderGoneError, prepare_streams, problem, silence_if_broken
+from netchu.cli.output import ListenerGoneError, ReaderGoneError, prepare_streams, problem, silence_if_broken
 from netchu.errors import (
     CheckpointError,
     DataError,
@@ -62,7 +62,7 @@ def guarded(command: Callable[[], int], *, debugging: bool) -> int:
             return command()
         except ReaderGoneError:
             return OK
-        except BrokenPipeError:  # of standard error, in the middle of the work
+        except (BrokenPipeError, ListenerGoneError):  # of standard error, in the middle of the work
             return FAILURE
         except (Exception, KeyboardInterrupt) as error:
             return print_error(error, debugging=debugging)

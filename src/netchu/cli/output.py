@@ -17,10 +17,15 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from netchu.errors import NetchuError, printable
+from netchu.system.printing import in_its_characters, is_terminal
 
 
 class ReaderGoneError(Exception):
     """Nobody reads standard output any more, as in `netchu predict *.png | head -1`: no failure, but no use either."""
+
+
+class ListenerGoneError(Exception):
+    """Nobody reads standard error any more, as in `netchu train 2>&1 | head -1`: that ends the command."""
 
 
 def result(text: str) -> None:
@@ -34,8 +39,10 @@ def result_json(value: dict[str, Any]) -> None:
 
 
 def _write_result(text: str) -> None:
+    if sys.stdout is None:  # closed by `>&-`; print would say nothing, and the result be lost
+        raise NetchuError("standard output", expected="a place that takes the result", got="it is closed")
     try:
-        print(text, file=sys.stdout, flush=True)
+        print(in_its_characters(text, sys.stdout), file=sys.stdout, flush=True)
     except BrokenPipeError:
         raise ReaderGoneError from None
     except OSError as error:
@@ -46,7 +53,7 @@ def _write_result(text: str) -> None:
 
 def message(text: str) -> None:
     """Print a line or lines beside the result."""
-    print("\n".join(map(printable, text.split("\n"))), file=sys.stderr, flush=True)
+    print(in_its_characters("\n".join(map(printable, text.split("\n"))), sys.stderr), file=sys.stderr, flush=True)
 
 
 def problem(text: str) -> None:
@@ -85,7 +92,11 @@ class LastingStream:
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
-        self.isatty = stream.isatty
+        self.encoding = stream.encoding
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return is_terminal(self.stream)
 
     def write(self, text: str) -> None:
         """Write, or lose it."""
@@ -98,7 +109,7 @@ class LastingStream:
     def _try(self, action: Callable[[], object]) -> None:
         try:
             action()
-        except BrokenPipeError:  # a reader who left, as in `2>&1 | head -1`, ends the command
-            raise
+        except BrokenPipeError:
+            raise ListenerGoneError from None
         except OSError:
             silence_if_broken(self.stream)

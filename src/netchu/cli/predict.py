@@ -56,7 +56,13 @@ def predict(
 
 
 def standard_input() -> bytes:
-    """The bytes of standard input; of too many, one more than are allowed."""
+    """The bytes of standard input; of too many, one more than are allowed.
+
+    Raises:
+        DataNotFoundError: it is closed, as by `<&-`.
+    """
     from netchu.digits.pictures import MAX_BYTES
 
+    if sys.stdin is None:
+        raise DataNotFoundError("standard input", expected="the bytes of a picture", got="it is closed")
     return sys.stdin.buffer.read(MAX_BYTES + 1)

@@ -22,6 +22,7 @@ from netchu.layers.core import InputLayer
 from netchu.models import saving
 from netchu.models.summary import summary_text
 from netchu.registry import to_json, unused_name
+from netchu.system.printing import say
 from netchu.tensor import Tensor
 from netchu.training.trainer import Trainer
 
@@ -206,7 +207,7 @@ class Sequential(Trainer):
         self,
         line_length: int | None = None,
         positions: Sequence[float] | None = None,
-        print_fn: Callable[[str], None] = print,
+        print_fn: Callable[[str], None] = say,
         expand_nested: bool = False,
         show_trainable: bool = False,
     ) -> None:

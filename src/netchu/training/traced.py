@@ -23,11 +23,7 @@ from netchu import engines
 from netchu.arguments import returned
 from netchu.callbacks.base import Logs
 from netchu.engines import Array
-<<<<<<< HEAD
-=======
 from netchu.engines.forks import after_fork
-from netchu.errors import UsageError
->>>>>>> d32b051 (After a fork NumPy goes on, and an engine whose threads stayed behind says spawn at once)
 from netchu.listening import nobody_listening
 from netchu.operation import tapes_set_aside
 from netchu.registry import Configurable, is_netchus, working
