@@ -46,7 +46,9 @@ INSIDE: dict[str, list[str]] = {
     ],
     "engines": ["contract", "types", "tracing", "numpy", "jax_cache", "jax", "tensorflow", "forks", "__init__"],
     "engines/numpy": ["functions", "recording", "memory", "program", "engine", "__init__"],
-    "formats": ["document", "safetensors", "checkpoint", "read_hdf5", "write_hdf5", "zip_archive", "__init__"],
+    "formats": [
+        "document", "foreign", "safetensors", "checkpoint", "read_hdf5", "write_hdf5", "zip_archive", "__init__",
+    ],
     "interop": [
         "model", "keras_config", "keras", "onnx_graph", "onnx_activations", "onnx_layers", "onnx", "__init__",
     ],

@@ -116,7 +116,7 @@ MESSAGES = {
     "units 0": "Received an invalid value for `units`, expected a positive integer",
     "optimizer unknown": "expected compile settings with known names",
     "NaN weight": "expected finite weights. Got: NaN or infinity in 'dense/bias'",
-    "pickle": "expected a header of at most",
+    "pickle": "Got: a file of PyTorch, or another pickle",
     "folder": "expected a file. Got: a folder or a device",
     "fifo": "expected a file. Got: a folder or a device",
     "zero": "expected a file. Got: a folder or a device",

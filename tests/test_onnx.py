@@ -361,5 +361,5 @@ def test_netchu_and_its_exporter_load_no_onnx() -> None:
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(FileNotFoundError, match=r"expected a folder that is there\. Got: folder=.*missing'"):
         Sequential([Input((6,)), Dense(4)]).export(tmp_path / "missing" / "model.onnx")

@@ -11,6 +11,7 @@ from typing import Any
 
 from netchu import ops
 from netchu.errors import ShapeError
+from netchu.left_to_keras import missing_names
 from netchu.ops import (
     celu,
     elu,
@@ -50,6 +51,8 @@ __all__ = [
     "silu", "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus", "sparse_sigmoid", "sparsemax",
     "squareplus", "swish", "tanh", "tanh_shrink", "threshold",
 ]  # fmt: skip
+
+__getattr__ = missing_names("activations")
 
 
 def linear(x: Any) -> Tensor:

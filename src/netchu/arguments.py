@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 from collections.abc import Sequence
 from typing import TypeGuard, TypeVar
 
@@ -151,3 +152,18 @@ def checked_name(where: str, name: object) -> str:
     if not (isinstance(name, str) and name.isprintable() and 0 < len(name) <= 100):
         raise UsageError(where, expected="a printable name of 1 to 100 letters", got=f"name={name!r:.60}")
     return name
+
+
+def checked_path(where: str, **values: object) -> str:
+    """The name of a file or folder as a text; UsageError if it is neither a text nor a `pathlib.Path`.
+
+    Args:
+        where: whose argument it is, for the message.
+        **values: it, by the name of the argument.
+    """
+    ((name, value),) = values.items()
+    path = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(path, str):
+        expected = f"{name} as the name of a file, a str or pathlib.Path"
+        raise UsageError(where, expected=expected, got=f"{name}={value!r:.60}")
+    return path

@@ -16,10 +16,13 @@ from typing import Any, TypeAlias
 from netchu import ops
 from netchu.arguments import check_numbers, whole_numbers
 from netchu.errors import UsageError
+from netchu.left_to_keras import missing_names
 from netchu.registry import Configurable, Registry
 from netchu.tensor import Tensor
 
 __all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "get"]
+
+__getattr__ = missing_names("constraints")
 
 EPSILON = 1e-7  # keeps a quotient finite for weights of 0, as in Keras
 

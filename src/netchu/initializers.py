@@ -16,6 +16,7 @@ import numpy as np
 from netchu.arguments import check_choice, check_numbers
 from netchu.engines import Shape
 from netchu.errors import missing_method
+from netchu.left_to_keras import missing_names
 from netchu.random import numpy_generator
 from netchu.registry import Configurable, Registry
 
@@ -23,6 +24,8 @@ __all__ = [
     "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Initializer", "LecunNormal", "LecunUniform",
     "Ones", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling", "Zeros", "get",
 ]  # fmt: skip
+
+__getattr__ = missing_names("initializers")
 
 # The standard deviation of a standard normal that is cut off at -2 and 2.
 TRUNCATED_STDDEV = 0.87962566103423978

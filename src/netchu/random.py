@@ -18,7 +18,10 @@ from netchu import engines
 from netchu.arguments import check_whole
 from netchu.engines import Array, Shape, xp
 from netchu.engines.numpy.functions import generator
+from netchu.left_to_keras import missing_names
 from netchu.tensor import Variable
+
+__getattr__ = missing_names("random")
 
 _seed = secrets.randbits(32)
 _streams_given = 0

@@ -14,9 +14,10 @@ import re
 import threading
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, NoReturn, Self, TypeVar
 
-from netchu.errors import MissingAttributeError, UsageError, unknown_name
+from netchu.errors import MissingAttributeError, NotInNetchuError, UsageError, unknown_name
+from netchu.left_to_keras import NO_GRAPHS
 
 T = TypeVar("T")
 _MISSING = object()
@@ -142,6 +143,10 @@ class Configurable:
                 if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
             }
             raise unknown_name("argument", next(iter(arguments)), sorted(known), where=type(self).__name__)
+
+    def __array__(self, *arguments: Any, **settings: Any) -> NoReturn:
+        """Whatever wants numbers of it, `Dense(3)(Input((4,)))` above all, is told that it has none."""
+        raise NotInNetchuError(f"{self!r} is no array of numbers: {NO_GRAPHS}")
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:

@@ -16,10 +16,13 @@ import numpy as np
 from netchu import ops
 from netchu.arguments import check_choice, check_numbers
 from netchu.errors import ShapeError
+from netchu.left_to_keras import missing_names
 from netchu.registry import Configurable, Registry
 from netchu.tensor import Tensor
 
 __all__ = ["L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "get"]
+
+__getattr__ = missing_names("regularizers")
 
 
 class Regularizer(Configurable):

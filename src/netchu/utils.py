@@ -9,9 +9,12 @@ import numpy as np
 
 from netchu import engines, random
 from netchu.errors import DataError
+from netchu.left_to_keras import missing_names
 from netchu.training.arrays import unpack_x_y_sample_weight
 
 __all__ = ["set_random_seed", "to_categorical", "unpack_x_y_sample_weight"]
+
+__getattr__ = missing_names("utils")
 
 
 def set_random_seed(seed: int) -> None:

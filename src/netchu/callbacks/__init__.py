@@ -30,6 +30,7 @@ from netchu.callbacks.logs import CSVLogger, RunLog
 from netchu.callbacks.model_checkpoint import ModelCheckpoint
 from netchu.callbacks.stopping import EarlyStopping, TerminateOnNaN
 from netchu.callbacks.tensorboard import TensorBoard
+from netchu.left_to_keras import missing_names
 
 __all__ = [
     "BackupAndRestore",
@@ -49,3 +50,5 @@ __all__ = [
     "TensorBoard",
     "TerminateOnNaN",
 ]
+
+__getattr__ = missing_names("callbacks")

@@ -13,5 +13,8 @@ Importing this loads NumPy and nothing else heavy; network and locking libraries
 from netchu.datasets import idx, mnist
 from netchu.datasets.catalog import load
 from netchu.datasets.dataset import Dataset, scale_pixels
+from netchu.left_to_keras import missing_names
 
 __all__ = ["Dataset", "idx", "load", "mnist", "scale_pixels"]
+
+__getattr__ = missing_names("datasets")

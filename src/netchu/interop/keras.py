@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from netchu import optimizers
+from netchu.arguments import checked_path
 from netchu.errors import ModelFileError, UsageError, printable
 from netchu.formats.document import (
     MAX_FILE_BYTES,
@@ -152,16 +153,18 @@ def save_weights(model: Model, filepath: str | PathLike[str]) -> None:
         ModelFileError: weights with NaN or infinity.
         OSError: the file cannot be written; an old one stays.
     """
-    _check_weights_file("save_weights", model, filepath)
-    write_atomically(filepath, _weights_file(model, fspath(filepath), with_optimizer=model.optimizer is not None))
+    path = _checked_weights_file("save_weights", model, filepath)
+    write_atomically(path, _weights_file(model, path, with_optimizer=model.optimizer is not None))
 
 
-def _check_weights_file(where: str, model: Model, filepath: str | PathLike[str]) -> None:
-    """Raise UsageError for another ending, or a model without weights yet."""
-    if not str(filepath).endswith(".weights.h5"):
-        raise UsageError(where, expected="a name ending in .weights.h5", got=f"filepath={str(filepath)!r}")
+def _checked_weights_file(where: str, model: Model, filepath: str | PathLike[str]) -> str:
+    """The name of the file; UsageError for another ending, or a model without weights yet."""
+    path = checked_path(where, filepath=filepath)
+    if not path.endswith(".weights.h5"):
+        raise UsageError(where, expected="a name ending in .weights.h5", got=f"filepath={path!r}")
     if not model.built:
         raise UsageError(where, expected="a built model", got="built=False", do="Call build() or fit().")
+    return path
 
 
 def _weights_file(model: Model, shown: str, with_optimizer: bool) -> bytes:
@@ -326,8 +329,7 @@ def load_weights(model: Model, filepath: str | PathLike[str]) -> None:
         DataNotFoundError: no such file.
         ModelFileError: it is no such file, is damaged, or its arrays do not fit; then no weight has changed.
     """
-    _check_weights_file("load_weights", model, filepath)
-    shown = fspath(filepath)
+    shown = _checked_weights_file("load_weights", model, filepath)
     data, _ = read_bytes(shown, MAX_FILE_BYTES + 1)
     with refusing(shown):
         _restore(model, data, with_optimizer=False)

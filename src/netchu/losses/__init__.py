@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from netchu.left_to_keras import missing_names
 from netchu.losses.base import Loss, LossFunction, reduce
 from netchu.losses.hinge import CategoricalHinge, Hinge, SquaredHinge, categorical_hinge, hinge, squared_hinge
 from netchu.losses.probabilistic import (
@@ -62,6 +63,8 @@ __all__ = [
     "mean_absolute_percentage_error", "mean_squared_error", "mean_squared_logarithmic_error", "names", "poisson",
     "reduce", "sparse_categorical_crossentropy", "squared_hinge",
 ]  # fmt: skip
+
+__getattr__ = missing_names("losses")
 
 # Keras's short names.
 _ALIASES = {

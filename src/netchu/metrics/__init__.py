@@ -17,6 +17,7 @@ from typing import Any
 
 from netchu import losses
 from netchu.errors import UsageError
+from netchu.left_to_keras import missing_names
 from netchu.losses import (
     binary_crossentropy,
     binary_focal_crossentropy,
@@ -98,6 +99,8 @@ __all__ = [
     "sparse_categorical_crossentropy", "sparse_top_k_categorical_accuracy", "squared_hinge",
     "top_k_categorical_accuracy",
 ]  # fmt: skip
+
+__getattr__ = missing_names("metrics")
 
 # Keras's short names.
 _ALIASES = {

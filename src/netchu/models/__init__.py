@@ -6,15 +6,10 @@
 Reading order: `sequential.py` (what a model is), `saving.py`, `loading.py` (from a file to a model), `summary.py`.
 """
 
-from typing import Any
-
-from netchu.left_to_keras import refuse_keras_name
+from netchu.left_to_keras import missing_names
 from netchu.models.loading import load_model
 from netchu.models.sequential import Sequential
 
 __all__ = ["Sequential", "load_model"]
 
-
-def __getattr__(name: str) -> Any:
-    refuse_keras_name("models", name)
-    raise AttributeError(f"module 'netchu.models' has no attribute {name!r}")
+__getattr__ = missing_names("models")

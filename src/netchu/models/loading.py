@@ -15,9 +15,11 @@ from os import PathLike
 from typing import Any
 
 from netchu import engines
+from netchu.arguments import checked_path
 from netchu.errors import ModelFileError, UsageError, printable
 from netchu.formats import safetensors
 from netchu.formats.document import UNFIT, ArraySpec, check_counts
+from netchu.formats.foreign import naming_foreign_files
 from netchu.layers.base import Layer, shapes_only
 from netchu.models.saving import check_outputs
 from netchu.models.sequential import Sequential
@@ -36,12 +38,15 @@ def load_model(
         compile: whether to compile it as it was.
 
     Raises:
+        UsageError: no name of a file.
         DataNotFoundError: no such file.
         ModelFileError: it is no such model, is damaged, names an unknown layer, or its tensors do not fit its
             architecture; found out before anything of its size is allocated.
     """
-    load = _load_keras if str(filepath).endswith(".keras") else _load_safetensors
-    return load(filepath, custom_objects, compile)
+    path = checked_path("load_model", filepath=filepath)
+    load = _load_keras if path.endswith(".keras") else _load_safetensors
+    with naming_foreign_files(path):
+        return load(path, custom_objects, compile)
 
 
 def _load_safetensors(

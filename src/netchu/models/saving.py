@@ -16,6 +16,7 @@ from os import PathLike
 from typing import Any, Protocol
 
 from netchu import activations, engines, layers, losses, metrics, optimizers, random
+from netchu.arguments import checked_path
 from netchu.errors import UsageError, unknown_name
 from netchu.formats import safetensors
 from netchu.formats.document import MAX_OUTPUT, check_counts
@@ -52,18 +53,19 @@ def save_model(model: TrainableModel, filepath: str | PathLike[str]) -> None:
     Raises:
         UsageError, ModelFileError, OSError: see there.
     """
-    if not str(filepath).endswith((".safetensors", ".keras")):
-        raise UsageError("save", expected="a name ending in .safetensors or .keras", got=f"filepath={str(filepath)!r}")
+    path = checked_path("save", filepath=filepath)
+    if not path.endswith((".safetensors", ".keras")):
+        raise UsageError("save", expected="a name ending in .safetensors or .keras", got=f"filepath={path!r}")
     if not model.built:
         raise UsageError("save", expected="a built model", got="built=False", do="Call build() or fit().")
     config = {"model": model.get_config(), "compile": compile_config(model)}
     check_counts("save", config)
     check_outputs("save", model)
     _refuse_what_cannot_be_named(model)
-    if str(filepath).endswith(".keras"):
+    if path.endswith(".keras"):
         from netchu.interop import keras  # loaded when it is asked for
 
-        keras.save_model(model, filepath, config["compile"], model.info)
+        keras.save_model(model, path, config["compile"], model.info)
         return
     engine = engines.current()
     about = {
@@ -73,7 +75,7 @@ def save_model(model: TrainableModel, filepath: str | PathLike[str]) -> None:
         "seed": random.seed(),
     }
     arrays = {name: variable.numpy() for name, variable in model.named_weights().items()}
-    safetensors.write(filepath, config, {**about, **model.info}, arrays)
+    safetensors.write(path, config, {**about, **model.info}, arrays)
 
 
 def compile_config(model: TrainableModel) -> dict[str, Any] | None:
@@ -109,7 +111,7 @@ def export_model(model: Model, filepath: str | PathLike[str], format: str) -> No
         raise unknown_name("export format", format, ["onnx"])
     from netchu.interop import onnx  # loaded when it is asked for
 
-    onnx.export(model, filepath)
+    onnx.export(model, checked_path("export", filepath=filepath))
 
 
 # --- what no file could bring back -----------------------------------------------------------------------------------

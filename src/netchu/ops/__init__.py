@@ -6,6 +6,7 @@ An operation takes Tensors, arrays of the engine, NumPy arrays, lists or numbers
 `netchu.gradcheck` proves the derivatives; CONTRIBUTING.md says how to add one.
 """
 
+from netchu.left_to_keras import missing_names
 from netchu.ops import image
 from netchu.ops.activations import (
     celu,
@@ -233,3 +234,5 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+__getattr__ = missing_names("ops")

@@ -14,6 +14,7 @@ behind them all: `slots.py`, `denormals.py`, `clipping.py`, `checks.py`, `base.p
 from typing import Any
 
 from netchu.errors import UsageError
+from netchu.left_to_keras import missing_names
 from netchu.optimizers import schedules
 from netchu.optimizers.adagrad import Adadelta, Adagrad
 from netchu.optimizers.adam import Adam, Adamax, AdamW, Nadam
@@ -45,6 +46,8 @@ __all__ = [
     "names",
     "schedules",
 ]
+
+__getattr__ = missing_names("optimizers")
 
 _registry: Registry[Optimizer] = Registry.of("optimizer", globals(), __all__, base=Optimizer, spelled=str.lower)
 names = _registry.names

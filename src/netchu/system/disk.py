@@ -8,6 +8,8 @@ import tempfile
 from os import PathLike
 from pathlib import Path
 
+from netchu.errors import DataNotFoundError, UsageError
+
 
 def cache_folder() -> Path:
     """Where netchu keeps what can be had again on this system, downloaded data for example; nothing is created.
@@ -33,10 +35,27 @@ def write_atomically(path: str | PathLike[str], data: bytes | bytearray) -> None
 
     Raises:
         OSError: no such folder, no permission, disk full: the old file is untouched and no temporary file stays.
+        UsageError: a name that no system allows.
     """
     target = Path(path)
     prefix, suffix = temporary_name(target.name, "*").split("*")
-    descriptor, temporary = tempfile.mkstemp(suffix, prefix, target.parent)
+    try:
+        descriptor, temporary = tempfile.mkstemp(suffix, prefix, target.parent)
+    except ValueError:
+        raise UsageError(
+            "writing a file", expected="a name without null bytes", got=f"name={str(path)!r:.100}"
+        ) from None
+    except FileNotFoundError:
+        folder = str(target.parent)
+        raise DataNotFoundError(
+            str(target),
+            expected="a folder that is there",
+            got=f"folder={folder!r}, which is not",
+            do=f"Make it first: os.makedirs({folder!r}).",
+        ) from None
+    except OSError as error:
+        error.filename = str(target)  # the user knows nothing of a temporary file
+        raise
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
