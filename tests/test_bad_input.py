@@ -55,9 +55,20 @@ DATA: dict[str, Mistake] = {
         lambda m: m.train_on_batch(X, with_value(Y, 5, 3)), DataError, ("labels from 0 to 2", "label 3 at index 5")),
     "label too large in a batch of an iterable": Mistake(
         lambda m: m.fit([(X, with_value(Y, 5, 3))]), DataError, ("labels from 0 to 2", "label 3 at index 5")),
-    "float labels": Mistake(
-        lambda m: m.fit(X, Y.astype("float32")), DataError,
-        ("sparse_categorical_crossentropy: expected integer labels.", "Got: dtype=float32.", 'y.astype("int64")')),
+    "fractions as labels": Mistake(
+        lambda m: m.fit(X, with_value(Y.astype("float32"), 4, 1.5)), DataError,
+        ("sparse_categorical_crossentropy: expected integer labels.", "Got: label 1.5 at index 4, dtype=float32.",
+         "mean_squared_error")),
+    "a number that float32 cannot hold": Mistake(
+        lambda m: m.fit(with_value(X.astype("float64"), (4, 1), 1e300), Y), DataError,
+        ("fit: expected numbers that float32 can hold in x.", "Got: x[4, 1]=1e+300 (1 such values).", "scale x")),
+    "a number that float32 cannot hold, in a list": Mistake(
+        lambda m: m.fit(with_value(X.astype("float64"), (4, 1), -1e39).tolist(), Y.tolist()), DataError,
+        ("fit: expected numbers that float32 can hold in x.", "Got: x[4, 1]=-1e+39 (1 such values).")),
+    "a number that float32 cannot hold, in targets": Mistake(
+        lambda m: m.evaluate(X, np.full((12, 3), 1e300)), DataError,
+        ("expected numbers that float32 can hold in y.", "Got: y[0, 0]=1e+300 (36 such values)."),
+        {"loss": "mean_squared_error", "metrics": None}),
     "one-hot for integer labels": Mistake(
         lambda m: m.fit(X, ONE_HOT), DataError,
         ("expected integer labels of shape (n,)", "y.shape=(12, 3), which looks one-hot", 'loss="categorical_cros')),

@@ -177,7 +177,7 @@ def test_what_cannot_be_gone_through_is_refused() -> None:
 @pytest.mark.parametrize(
     ("x", "expected"),
     [(np.zeros(3), True), (Tensor([1.0]), True), ([[1, 2]], True), ([1, 2], True), ([([1], [2])], False),
-     ((i for i in range(3)), False), (range(3), False)],
+     ((i for i in range(3)), False), (range(3), True), ([(0, 0), (0, 1)], True), ([(np.zeros(3), 1)], False)],
     ids=lambda v: type(v).__name__,
 )  # fmt: skip
 def test_arrays_are_told_from_iterables_of_batches(x: Any, expected: bool) -> None:

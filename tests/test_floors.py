@@ -21,7 +21,7 @@ from helpers import SOURCE
 
 # Each floor: its rooms in the order in which they may build on each other.
 FLOORS: list[list[str]] = [
-    ["errors", "arguments", "left_to_keras", "system", "registry"],
+    ["errors", "arguments", "left_to_keras", "system", "registry", "array_likes"],
     ["formats"],
     ["engines"],
     ["tensor", "operation", "listening", "tape"],

@@ -154,8 +154,9 @@ P = np.full((3, 4), 0.25, dtype="float32")
 BAD_LABELS: list[tuple[Any, type[Exception], str]] = [
     ([0, 4, 1], DataError, r"labels from 0 to 3 \(4 classes in the output\)\. Got: label 4 at index 1\."),
     ([0, 1, -1], DataError, r"label -1 at index 2"),
-    ([0.0, 1.0, 2.0], DataError, r'integer labels\. Got: dtype=float(32|64)\. Write y\.astype\("int64"\)'),
-    ([True, False, True], DataError, "dtype=bool"),
+    ([0.0, 1.0, 2.5], DataError, r"integer labels\. Got: label 2\.5 at index 2, dtype=float(32|64)"),
+    ([0.0, np.nan, 2.0], DataError, r"integer labels\. Got: label nan at index 1"),
+    ([0.0, np.inf, 2.0], DataError, r"labels from 0 to 3 \(4 classes in the output\)\. Got: label inf at index 1"),
     ([0, 1], ShapeError, r"integer labels of shape \(3,\)\. Got: target\.shape=\(2,\)"),
     (np.eye(4)[:3], ShapeError, r"look one-hot: use categorical_crossentropy"),
 ]

@@ -141,7 +141,7 @@ def test_a_generator_that_is_used_up_ends_the_training() -> None:
     model = network(3, "softmax")
     model.compile("sgd", "sparse_categorical_crossentropy")
     batches: Iterator[Any] = ((X, Y) for _ in range(5))
-    with pytest.warns(UserWarning, match="gave no batch in epoch 2"):
+    with pytest.warns(UserWarning, match="gave 2 of 3 batches in epoch 1"):
         history = model.fit(batches, epochs=4, steps_per_epoch=3, verbose=0)
     assert history.epoch == [0, 1]
 

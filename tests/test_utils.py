@@ -68,6 +68,8 @@ ONE_HOT = [
     ([0, 2, 1], None, [[1, 0, 0], [0, 0, 1], [0, 1, 0]]),
     ([[0], [1]], None, [[1, 0], [0, 1]]),
     ([1], 3, [[0, 1, 0]]),
+    ([0.0, 2.0, 1.0], None, [[1, 0, 0], [0, 0, 1], [0, 1, 0]]),
+    ([True, False], None, [[0, 1], [1, 0]]),
     ([[0, 1], [1, 1]], 2, [[[1, 0], [0, 1]], [[0, 1], [0, 1]]]),
     (np.array([0, 255], "uint8"), 256, np.eye(256)[[0, 255]].tolist()),
 ]
@@ -87,7 +89,9 @@ def test_one_hot_of_narrow_labels_with_many_classes_has_a_single_one() -> None:
 
 @pytest.mark.parametrize(
     ("labels", "classes", "words"),
-    [([0.0, 1.0], None, "expected integer labels. Got: dtype=float64"),
+    [([0.0, 1.5], None, "expected integer labels. Got: label 1.5"),
+     ([0.0, np.nan], None, "expected integer labels. Got: label nan"),
+     (["a"], None, "expected numbers. Got: dtype=<U1 from list"),
      ([0, 3], 3, "expected labels from 0 to 2. Got: labels from 0 to 3"),
      ([-1, 1], None, "expected labels from 0 to 1. Got: labels from -1 to 1")],
 )  # fmt: skip

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from netchu import engines
+from netchu.array_likes import plain_array
 from netchu.engines import Array, Shape, tracing
 from netchu.engines.types import fits, is_float
 from netchu.errors import EngineError, UsageError
@@ -298,20 +299,23 @@ def to_array(value: Any, dtype: str | None = None) -> Array:
     """
     if isinstance(value, Tensor):
         value = unwrap(value)
-    elif dtype is None and not hasattr(value, "dtype"):
-        value = np.asarray(value)
-        if value.dtype == np.float64:
-            dtype = "float32"
-        elif value.dtype == np.int64 and fits(value, "int32"):
-            dtype = "int32"
+    elif not engines.current().owns(value):
+        given, value = value, plain_array("Tensor", value)
+        if dtype is None and not hasattr(given, "dtype"):
+            dtype = _of_python_numbers(value)
     return engines.current().asarray(value, dtype)
+
+
+def _of_python_numbers(value: np.ndarray) -> str | None:
+    if value.dtype == np.float64:
+        return "float32"
+    return "int32" if value.dtype == np.int64 and fits(value, "int32") else None
 
 
 def own_array(value: Any, dtype: str | None = None) -> Array:
     """`to_array`, but never the caller's own memory: what is written there later must not change a Tensor."""
-    if value is None or isinstance(value, (str, bytes)):
-        raise UsageError("Tensor", expected="numbers", got=f"value={value!r:.60}")
-    return to_array(np.array(value, order="C") if isinstance(value, np.ndarray) else value, dtype)
+    array = to_array(value, dtype)
+    return np.array(array, order="C") if isinstance(array, np.ndarray) and not isinstance(value, Tensor) else array
 
 
 def unwrap(value: Any) -> Array:

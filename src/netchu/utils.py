@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from netchu import engines, random
+from netchu.arguments import check_whole
+from netchu.array_likes import plain_array
 from netchu.errors import DataError
 from netchu.left_to_keras import missing_names
 from netchu.training.arrays import unpack_x_y_sample_weight
@@ -36,16 +38,18 @@ def set_random_seed(seed: int) -> None:
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
-    """Integer labels (n,) or (n, 1) as one-hot rows (n, classes), float32.
+    """Integer labels (n,) or (n, 1), which may be kept as floats, as one-hot rows (n, classes), float32.
 
     Raises:
         DataError: labels that are no whole numbers, or lie outside [0, num_classes).
+        UsageError: `num_classes` is no whole number from 1.
     """
-    labels = np.asarray(x)
+    check_whole("to_categorical", 1, or_none=True, num_classes=num_classes)
+    labels = plain_array("to_categorical", x)
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels.reshape(labels.shape[:-1])
-    if labels.dtype.kind not in "iu":
-        raise DataError("to_categorical", expected="integer labels", got=f"dtype={labels.dtype}")
+    if labels.dtype.kind == "f" and not (whole := labels == np.floor(labels)).all():
+        raise DataError("to_categorical", expected="integer labels", got=f"label {labels[~whole][0]}")
     classes = num_classes or (int(labels.max()) + 1 if labels.size else 0)
     if labels.size and (labels.min() < 0 or labels.max() >= classes):
         raise DataError(

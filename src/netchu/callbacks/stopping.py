@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from netchu.callbacks.base import Callback, Logs, State
@@ -100,6 +101,12 @@ class EarlyStopping(Monitor):
     def set_state(self, state: State) -> None:
         """Go on counting."""
         vars(self).update(state)
+
+
+def wants_nan(callbacks: Sequence[Callback] | Callback | None) -> bool:
+    """Whether a `TerminateOnNaN` is among the callbacks: then NaN and infinity are its business, in the data too."""
+    given = callbacks if isinstance(callbacks, Sequence) else [callbacks]
+    return any(isinstance(callback, TerminateOnNaN) for callback in given)
 
 
 class TerminateOnNaN(Callback):

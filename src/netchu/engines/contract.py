@@ -117,6 +117,15 @@ class Engine:
     def __deepcopy__(self, memo: Any) -> Engine:
         return self  # there is one of each
 
+    @property
+    def whole_bytes(self) -> int:
+        """How many bytes it has for a whole number."""
+        return 8
+
+    def owns(self, value: object) -> bool:
+        """Whether `value` is an array of this engine, or a tracer, and none of the host's."""
+        return hasattr(value, "dtype") and not isinstance(value, (np.ndarray, np.generic))
+
     def asarray(self, value: object, dtype: str | None = None) -> Array:
         """`value` (NumPy array, list, number, or array of this engine) as an array of this engine."""
         raise NotImplementedError

@@ -18,11 +18,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from netchu.array_likes import check_whole_numbers
 from netchu.engines.contract import DTYPES, STANDARD_FUNCTIONS, Array, Box, Loop, Shape
 from netchu.engines.jax_cache import executables_folder
 from netchu.engines.tracing import TracingEngine, on_boxes
-from netchu.engines.types import fits
-from netchu.errors import UsageError
 
 Pair = tuple[int, int]
 
@@ -101,18 +100,6 @@ def top_k(x: Array, k: int) -> tuple[Array, Array]:
     return values, indices
 
 
-def check_that_32_bits_do(host: np.ndarray) -> None:
-    """Raise UsageError for whole numbers that JAX, as it is set, would cut."""
-    narrow = f"{host.dtype.name[:-2]}32"
-    if not fits(host, narrow):
-        raise UsageError(
-            "The engine 'jax'",
-            expected=f"whole numbers that {narrow} holds",
-            got=f"numbers from {host.min()} to {host.max()}",
-            do='Take the engine "numpy", or write jax.config.update("jax_enable_x64", True) first.',
-        )
-
-
 def keep_executables() -> None:
     """Keep what was compiled for the next process, where nobody has chosen a place for them; trouble is no concern."""
     if jax.config.jax_compilation_cache_dir is not None:
@@ -140,17 +127,23 @@ class JaxEngine(TracingEngine):
         self.functions |= {f.__name__: f for f in EXTRAS}
         self.functions["erf"] = jax.scipy.special.erf
 
-    def asarray(self, value: object, dtype: str | None = None) -> Array:
-        """See `Engine.asarray`; 64-bit host values become 32-bit, as JAX's default has it.
+    @property
+    def whole_bytes(self) -> int:
+        """See `Engine`; the program may have enabled 64 bits."""
+        return 8 if jax.config.jax_enable_x64 else 4
 
-        Raises:
-            UsageError: a whole number that 32 bits cannot hold: JAX would silently take another one.
-        """
+    def owns(self, value: object) -> bool:
+        """See `Engine.owns`."""
+        return isinstance(value, jax.Array)
+
+    def asarray(self, value: object, dtype: str | None = None) -> Array:
+        """See `Engine.asarray`; 64-bit host values become 32-bit, as JAX's default has it, if they fit."""
         if isinstance(value, jax.Array):
             return jnp.asarray(value, dtype=None if dtype is None else jax.dtypes.canonicalize_dtype(dtype))
         host = np.array(value, dtype=dtype)  # a copy: `device_put` may keep the very memory that it is given
-        if host.dtype in (np.int64, np.uint64) and not jax.config.jax_enable_x64:
-            check_that_32_bits_do(host)
+        if not host.dtype.isnative:
+            host = host.astype(host.dtype.newbyteorder("="))
+        check_whole_numbers("The engine 'jax'", host, self.whole_bytes)
         # jnp.asarray compiles a program for each shape, 7 ms; but for a single number it takes half the time.
         return jax.device_put(host) if host.ndim else jnp.asarray(host)
 

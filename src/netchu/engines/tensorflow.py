@@ -311,11 +311,17 @@ class TensorFlowEngine(TracingEngine):
         self.functions |= {name: _of_wider(function) for name, function in OF_WIDER.items()}
         self.functions |= {name: getattr(tf, name) for name in DTYPES}
 
+    def owns(self, value: object) -> bool:
+        """See `Engine.owns`."""
+        return isinstance(value, tf.Tensor)
+
     def asarray(self, value: object, dtype: str | None = None) -> Array:
         """See `Engine.asarray`; the values are copied."""
         if isinstance(value, tf.Tensor):
             return value if dtype is None else tf.cast(value, dtype)
         host = np.asarray(value, dtype=dtype)
+        if not host.dtype.isnative:
+            host = host.astype(host.dtype.newbyteorder("="))
         if not tf.inside_function():
             return tf.convert_to_tensor(host)
         with tf.init_scope():  # outside the graph: its numbers are known, and it may outlive the tracing

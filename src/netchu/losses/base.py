@@ -5,6 +5,7 @@ Shapes: predictions (batch, ..., units), the loss of each sample (batch, ...).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -51,11 +52,13 @@ class Loss(Configurable):
 
     Attributes:
         takes_labels: whether targets are whole numbers, which reach `call` as they are.
+        target_range: the lowest and the highest target that it is made for; `fit` refuses others before the first step.
 
     Raises:
         UsageError: another reduction or dtype, or a name that is not 1 to 100 printable letters.
     """
 
+    target_range: tuple[float, float] = (-math.inf, math.inf)
     takes_labels = False
 
     def __init__(

@@ -45,6 +45,8 @@ def categorical_hinge(y_true: Any, y_pred: Any) -> Tensor:
 class Hinge(Loss):
     """The mean of `max(1 - y_true * y_pred, 0)`; see `hinge`."""
 
+    target_range = (-1, 1)
+
     def __init__(
         self, reduction: str | None = "sum_over_batch_size", name: str = "hinge", dtype: str | None = None
     ) -> None:
@@ -58,6 +60,8 @@ class Hinge(Loss):
 class SquaredHinge(Loss):
     """The mean of `max(1 - y_true * y_pred, 0) ** 2`; see `squared_hinge`."""
 
+    target_range = (-1, 1)
+
     def __init__(
         self, reduction: str | None = "sum_over_batch_size", name: str = "squared_hinge", dtype: str | None = None
     ) -> None:
@@ -70,6 +74,8 @@ class SquaredHinge(Loss):
 
 class CategoricalHinge(Loss):
     """By how much the right class fails to win by 1; see `categorical_hinge`."""
+
+    target_range = (0, 1)
 
     def __init__(
         self, reduction: str | None = "sum_over_batch_size", name: str = "categorical_hinge", dtype: str | None = None

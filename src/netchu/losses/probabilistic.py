@@ -9,6 +9,7 @@ Limits: the focal forms, the divergence and Poisson are computed from the probab
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from netchu import ops
@@ -141,6 +142,8 @@ class SparseCategoricalCrossentropy(Loss):
 class CategoricalCrossentropy(Loss):
     """Cross-entropy for one-hot targets (batch, classes), with label smoothing."""
 
+    target_range = (0, 1)
+
     def __init__(
         self,
         from_logits: bool = False,
@@ -163,6 +166,8 @@ class CategoricalCrossentropy(Loss):
 
 class BinaryCrossentropy(Loss):
     """Cross-entropy for targets 0 or 1 (batch, units), each unit a question of its own, with label smoothing."""
+
+    target_range = (0, 1)
 
     def __init__(
         self,
@@ -196,6 +201,8 @@ class CategoricalFocalCrossentropy(Loss):
         reduction: see `Loss`.
         name: see `Loss`.
     """
+
+    target_range = (0, 1)
 
     def __init__(
         self,
@@ -237,6 +244,8 @@ class BinaryFocalCrossentropy(Loss):
         name: see `Loss`.
     """
 
+    target_range = (0, 1)
+
     def __init__(
         self,
         apply_class_balancing: bool = False,
@@ -267,6 +276,8 @@ class BinaryFocalCrossentropy(Loss):
 class KLDivergence(Loss):
     """How far the predicted distribution lies from the true one; see `kl_divergence`."""
 
+    target_range = (0, 1)
+
     def __init__(
         self, reduction: str | None = "sum_over_batch_size", name: str = "kl_divergence", dtype: str | None = None
     ) -> None:
@@ -279,6 +290,8 @@ class KLDivergence(Loss):
 
 class Poisson(Loss):
     """For counts, predicted by their expected number; see `poisson`."""
+
+    target_range = (0, math.inf)
 
     def __init__(
         self, reduction: str | None = "sum_over_batch_size", name: str = "poisson", dtype: str | None = None

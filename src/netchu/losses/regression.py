@@ -120,6 +120,8 @@ class MeanAbsolutePercentageError(Loss):
 class MeanSquaredLogarithmicError(Loss):
     """The mean of `(log(y_true + 1) - log(y_pred + 1)) ** 2`."""
 
+    target_range = (0, math.inf)
+
     def __init__(
         self,
         reduction: str | None = "sum_over_batch_size",

@@ -23,7 +23,7 @@ from netchu.ops.arithmetic import add, cast, clip, divide, log, multiply, negati
 from netchu.ops.reductions import sum
 from netchu.ops.shapes import swapaxes
 from netchu.tape import Result, operation
-from netchu.tensor import Tensor, as_tensor, to_array, unwrap
+from netchu.tensor import Tensor, as_tensor, to_array, unwrap, wrap
 
 EPSILON = 1e-7
 
@@ -72,7 +72,7 @@ def sparse_categorical_crossentropy(target: Array, output: Array, from_logits: b
     [1e-7, 1 - 1e-7] and then made to sum to 1.
 
     Args:
-        target: whole numbers in [0, classes), shape (...) or (..., 1).
+        target: whole numbers in [0, classes), kept as integers or floats, shape (...) or (..., 1).
         output: probabilities, or logits if `from_logits`, shape (..., classes).
         from_logits: whether `output` are logits.
         axis: where the classes lie.
@@ -191,7 +191,10 @@ def _same_shape(where: str, target: Array, output: Tensor, do: str) -> Tensor:
 
 
 def _labels_for(target: Array, output: Tensor) -> Array:
-    """Integer labels in the shape of the output without its last axis, checked while their values can be seen."""
+    """Labels in the shape of the output without its last axis, checked while their values can be seen.
+
+    Whole numbers that are kept as floats, and truth values, become integers.
+    """
     labels = unwrap(target) if isinstance(target, Tensor) else to_array(target)
     if tuple(labels.shape) == (*output.shape[:-1], 1):
         labels = xp.reshape(labels, output.shape[:-1])
@@ -205,26 +208,27 @@ def _labels_for(target: Array, output: Tensor) -> Array:
         )
     if not engines.current().is_traced(labels):
         check_labels(engines.current().to_numpy(labels), output.shape[-1])
-    return labels
+    return xp.astype(labels, xp.int32) if wrap(labels).dtype.startswith(("float", "bool")) else labels
 
 
 def check_labels(labels: np.ndarray, classes: int, where: str = "sparse_categorical_crossentropy") -> None:
-    """Raise DataError unless every label is a whole number in [0, classes).
+    """Raise DataError unless every label is a whole number in [0, classes), of whatever type.
 
     Looked at on the host: a traced step would silently take the last class for a label that is too large.
     """
-    if labels.dtype.kind not in "iu":
+    if labels.dtype.kind == "f" and not (whole := labels == np.floor(labels)).all():
+        wrong = int(np.flatnonzero(~whole)[0])
         raise DataError(
             where,
             expected="integer labels",
-            got=f"dtype={labels.dtype}",
-            do='Write y.astype("int64") if these are class numbers.',
+            got=f"label {labels.reshape(-1)[wrong]} at index {wrong}, dtype={labels.dtype}",
+            do="Class numbers are whole; for numbers to be approximated take another loss, mean_squared_error say.",
         )
     if labels.size and (labels.min() < 0 or labels.max() >= classes):
         wrong = int(np.flatnonzero((labels < 0) | (labels >= classes))[0])
         raise DataError(
             where,
             expected=f"labels from 0 to {classes - 1} ({classes} classes in the output)",
-            got=f"label {int(labels.reshape(-1)[wrong])} at index {wrong}",
+            got=f"label {labels.reshape(-1)[wrong]:.0f} at index {wrong}",
             do="Give the last layer more units, or mend the labels.",
         )

@@ -1,35 +1,42 @@
 """What `fit`, `evaluate` and `predict` are given, as NumPy arrays: made, compared, split and weighted.
 
-Arrays may be NumPy arrays, memory-mapped `.npy` files (`np.load(path, mmap_mode="r")`: only the samples of a batch are
-read), lists, or Tensors.
+Arrays may be whatever `netchu.array_likes` takes: lists, NumPy arrays, Tensors, data frames; of memory-mapped `.npy`
+files (`np.load(path, mmap_mode="r")`) only the samples of a batch are read.
 """
 
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Mapping
+from numbers import Number
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from netchu.arguments import is_whole
+from netchu.arguments import is_number, is_whole
+from netchu.array_likes import plain_array
 from netchu.errors import DataError, UsageError
-from netchu.tensor import Tensor
 
 Batch: TypeAlias = tuple[Any, Any, Any]  # x (batch, ...), y (batch, ...) or None, sample_weight (batch,) or None
 
 NAMES = ("x", "y", "sample_weight")
+KINDS_OF_ARRAYS = (list, tuple, range, array, memoryview, bytearray, bytes, str, Mapping)
+"""What NumPy makes an array of, or what is certainly no iterable of batches."""
 
 
 def as_array(value: Any, name: str) -> np.ndarray:
-    """Arrays, lists and Tensors as one NumPy array, memory maps untouched; DataError if rows differ in length."""
-    try:
-        array = value.numpy() if isinstance(value, Tensor) else np.asanyarray(value)
-    except ValueError:
-        raise DataError(name, expected="rows of one length", got=f"a {type(value).__name__} of uneven rows") from None
-    if array.dtype.kind not in "biuf":
-        raise DataError(name, expected="numbers", got=f"dtype={array.dtype} from {type(value).__name__}")
-    return array.astype(np.float32) if array.dtype == np.float64 and not hasattr(value, "dtype") else array
+    """Whatever holds numbers as one NumPy array, memory maps untouched, Python's floats as float32.
+
+    Raises:
+        DataError: see `netchu.array_likes.plain_array`.
+    """
+    numbers = plain_array(name, value)
+    if numbers.dtype != np.float64 or hasattr(value, "dtype"):
+        return numbers
+    with np.errstate(over="ignore"):
+        narrow = numbers.astype(np.float32)
+    return narrow if np.isfinite(narrow).all() else numbers  # a check will tell the number that was too large
 
 
 def unpack_x_y_sample_weight(data: Any) -> Batch:
@@ -58,10 +65,20 @@ def check_lengths(arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def is_arrays(x: Any) -> bool:
-    """Whether `x` is one array's worth of samples and not an iterable of batches."""
-    if isinstance(x, (np.ndarray, Tensor)) or hasattr(x, "__array__"):
+    """Whether `x` is one array's worth of samples and not an iterable of batches.
+
+    A list of tuples is samples where the first tuple holds numbers only, and else batches.
+    """
+    if hasattr(x, "__array__") or hasattr(x, "to_numpy"):
         return True
-    return isinstance(x, (list, tuple)) and not (len(x) > 0 and isinstance(x[0], tuple))
+    return isinstance(x, KINDS_OF_ARRAYS) and not is_list_of_batches(x)
+
+
+def is_list_of_batches(x: Any) -> bool:
+    """Whether `x` is a list, or a tuple, of tuples that hold more than single numbers."""
+    if not isinstance(x, (list, tuple)) or len(x) == 0 or not isinstance(x[0], tuple):
+        return False
+    return not all(isinstance(part, (Number, str, type(None))) or getattr(part, "shape", None) == () for part in x[0])
 
 
 def split_validation(
@@ -95,13 +112,16 @@ def weights_for_classes(where: str, y: np.ndarray, class_weight: Mapping[int, fl
         class_weight: label -> weight.
 
     Raises:
-        UsageError: no dictionary, or a key that is no whole number.
+        UsageError: no dictionary, a key that is no whole number, or a weight that is no number.
     """
     if not isinstance(class_weight, Mapping):
         raise UsageError(where, expected="class_weight as a dictionary, label -> weight", got=f"{class_weight!r:.60}")
     for label in class_weight:
         if not is_whole(label):
             raise UsageError(where, expected="class numbers as keys of class_weight", got=f"{label!r:.60}")
+        if not is_number(class_weight[label]):
+            got = f"class_weight[{label}]={class_weight[label]!r:.60}"
+            raise UsageError(where, expected="finite numbers as weights in class_weight", got=got)
     labels = y.argmax(axis=-1) if y.ndim > 1 and y.shape[-1] > 1 else y.reshape(len(y))
     weights = np.ones(len(labels), dtype=np.float32)
     for label, weight in class_weight.items():

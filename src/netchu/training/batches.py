@@ -1,14 +1,14 @@
 """Data on its way to the training loop: arrays and iterables as batches (x, y, sample_weight).
 
 An iterable yields `(x, y)` or `(x, y, sample_weight)` batches; it must be iterable again for each epoch unless it is
-endless and `steps_per_epoch` is given.
+endless and `steps_per_epoch` is given.  An object that gives them by number (`PyDataset`) is one, too.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias, overload
 
 import numpy as np
@@ -18,7 +18,7 @@ from netchu.arguments import check_choice, check_whole
 from netchu.engines import Array
 from netchu.engines.forks import unlocked_property
 from netchu.errors import UsageError
-from netchu.random import permutation
+from netchu.random import next_stream, permutation
 from netchu.tensor import to_array
 from netchu.training.arrays import NAMES, Batch, as_array, check_lengths, unpack_x_y_sample_weight
 
@@ -218,18 +218,22 @@ class IterableBatches:
     """
 
     def __init__(
-        self, iterable: Iterable[Any], checked: Callable[[Batch], Batch] = lambda batch: batch, *, where: str = "fit"
+        self, iterable: Any, checked: Callable[[Batch], Batch] = lambda batch: batch, *, where: str = "fit"
     ) -> None:
-        if not isinstance(iterable, Iterable):
+        if not hasattr(iterable, "__iter__") and not hasattr(iterable, "__getitem__"):
             raise UsageError(where, expected="arrays, or an iterable of batches", got=f"x={iterable!r:.80}")
         self.iterable = iterable
         self.checked = checked
-        self.steps: int | None = len(iterable) if isinstance(iterable, Sized) else None
+        self.steps: int | None = _length(iterable)
 
     def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
         """See `Batches`."""
-        batches = (self.checked(unpack_x_y_sample_weight(item)) for item in self.iterable)
+        batches = (self.checked(unpack_x_y_sample_weight(item)) for item in self.items(number))
         return itertools.islice(batches, first, None)
+
+    def items(self, number: int) -> Iterable[Any]:
+        """The batches of epoch `number` as they come."""
+        return self.iterable  # type: ignore[no-any-return]
 
     def chunks(self, number: int, first: int = 0) -> Take:
         """See `Batches`."""
@@ -238,6 +242,72 @@ class IterableBatches:
 
     def look_again(self) -> None:
         """See `Batches`; nothing is kept of an iterable."""
+
+
+class IndexedBatches(IterableBatches):
+    """Batches from an object that gives batch number i as `data[i]`, as Keras's `PyDataset` does.
+
+    It may have `__len__`, the batches of an epoch (without it, it ends with an IndexError, or never), and
+    `on_epoch_begin` and `on_epoch_end`, which are called before the first and after the last batch of a pass.
+
+    Args:
+        data: the object.
+        checked, where: see `IterableBatches`.
+        shuffle: whether the batches come in a new order each epoch.
+        stream: see `ArrayBatches`.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        checked: Callable[[Batch], Batch] = lambda batch: batch,
+        *,
+        shuffle: bool = False,
+        stream: tuple[int, int] = (0, 0),
+        where: str = "fit",
+    ) -> None:
+        super().__init__(data, checked, where=where)
+        self.shuffle, self.stream = shuffle, stream
+
+    def items(self, number: int) -> Iterator[Any]:
+        """See `IterableBatches`."""
+        getattr(self.iterable, "on_epoch_begin", lambda: None)()
+        if self.steps is None:
+            yield from _until_its_end(self.iterable)
+        else:
+            order = permutation(*self.stream, number, self.steps).tolist() if self.shuffle else range(self.steps)
+            yield from (self.iterable[i] for i in order)
+        getattr(self.iterable, "on_epoch_end", lambda: None)()
+
+
+def iterable_batches(
+    data: Any, checked: Callable[[Batch], Batch], *, shuffle: bool = False, where: str = "fit"
+) -> IterableBatches:
+    """The batches of an iterable, or of an object that is asked for them by number.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if hasattr(data, "__getitem__") and (hasattr(data, "on_epoch_end") or not hasattr(data, "__iter__")):
+        return IndexedBatches(data, checked, shuffle=shuffle, stream=next_stream() if shuffle else (0, 0), where=where)
+    return IterableBatches(data, checked, where=where)
+
+
+def _until_its_end(data: Any) -> Iterator[Any]:
+    for i in itertools.count():
+        try:
+            item = data[i]
+        except IndexError:
+            return
+        yield item
+
+
+def _length(data: Any) -> int | None:
+    """How many batches there are; None where the object cannot say, or says that there is no end."""
+    try:
+        return len(data)
+    except Exception:  # each library has its own way to say so
+        return None
 
 
 class Drawn:

@@ -1,6 +1,7 @@
 """What is looked at before a long run starts: data of the wrong shape, data that would train nothing, or NaN.
 
-Labels are checked on the host: a traced step would silently take the last class for a label that is too large.
+Targets are checked on the host: a traced step would silently take the last class for a label that is too large.  Which
+targets are right, the loss says (`target_range`); here is the one place where they are compared with it.
 """
 
 from __future__ import annotations
@@ -11,35 +12,46 @@ from weakref import WeakSet
 
 import numpy as np
 
+from netchu import engines
+from netchu.array_likes import check_whole_numbers
 from netchu.errors import DataError, ShapeError
 from netchu.layers import Dense, Rescaling
-from netchu.losses import CategoricalCrossentropy, SparseCategoricalCrossentropy
+from netchu.losses import CategoricalCrossentropy, Loss, SparseCategoricalCrossentropy
 from netchu.ops.crossentropy import check_labels
 from netchu.training.arrays import check_lengths
 from netchu.training.step import Learner
+
+FLOAT32_MAX, FLOAT64_MAX = (float(np.finfo(dtype).max) for dtype in ("float32", "float64"))
+ROUNDING = 1e-6  # by which a target may miss the range of its loss
 
 _hinted: WeakSet[Learner] = WeakSet()
 """Models of whose pixels something was said."""
 
 
-def check_training_data(where: str, model: Learner, arrays: dict[str, np.ndarray]) -> None:
+def check_training_data(where: str, model: Learner, arrays: dict[str, np.ndarray], *, finite: bool = True) -> None:
     """Raise, before anything is computed, for arrays that cannot be right.
 
     Args:
         where: who asks, for messages.
         model: which is built for `x` if it was not yet.
         arrays: `x` (n, ...), and perhaps `y` and `sample_weight`, of length n.
+        finite: whether NaN and infinity are refused; not where a `TerminateOnNaN` waits for them.
 
     Raises:
-        DataError: different lengths, no samples, NaN, labels out of range, floating-point labels, one-hot targets
-            where labels were expected or the reverse.
+        DataError: different lengths, no samples, numbers that are not finite or too large for the weights' type,
+            targets outside of what the loss is made for (labels beyond the classes, say), labels that are no whole
+            numbers, one-hot targets where labels were expected or the reverse.
         ShapeError: an input that does not fit the first layer.
     """
     check_lengths(arrays)
     x = check_input(model, arrays["x"])
-    for name, a in arrays.items():
-        check_finite(where, name, a)
+    if finite:
+        double = any(w.dtype == "float64" for w in model.weights)
+        largest = FLOAT64_MAX if double else FLOAT32_MAX
+        for name, a in arrays.items():
+            check_finite(where, name, a, largest)
     if "y" in arrays:
+        check_whole_numbers("y", arrays["y"], engines.current().whole_bytes)
         _check_targets(model, arrays["y"], model.compute_output_shape((None, *x.shape[1:])))
     _hint_at_pixels(model, x)
 
@@ -47,6 +59,7 @@ def check_training_data(where: str, model: Learner, arrays: dict[str, np.ndarray
 def check_input(model: Learner, x: np.ndarray) -> np.ndarray:
     """`x` itself, after the model was built for it and its shape compared with the model's input shape."""
     check_lengths({"x": x})
+    check_whole_numbers("x", x, engines.current().whole_bytes)
     if not model.built:
         model.ensure_built((None, *x.shape[1:]))
     expected = model.input_shape
@@ -63,28 +76,36 @@ def check_input(model: Learner, x: np.ndarray) -> np.ndarray:
     return x
 
 
-def check_finite(where: str, name: str, a: np.ndarray) -> None:
-    """Raise DataError if an array holds NaN or infinity, telling the first place."""
+def check_finite(where: str, name: str, a: np.ndarray, largest: float = FLOAT32_MAX) -> None:
+    """Raise DataError if an array holds NaN, infinity, or more than `largest`, telling the first place."""
     if a.dtype.kind != "f" or isinstance(a, np.memmap):  # a file may be larger than the memory: its batches will tell
         return
-    if math.isfinite(np.add.reduce(a, axis=None, dtype=np.float64)):  # one pass without a temporary
+    if a.size == 0 or (a.min() >= -np.float64(largest) and a.max() <= np.float64(largest)):  # neither makes a copy
         return
-    finite = np.isfinite(a)
-    if not finite.all():
-        at = tuple(int(i) for i in np.argwhere(~finite)[0])
-        raise DataError(
-            where,
-            expected=f"finite numbers in {name}",
-            got=f"{name}[{', '.join(map(str, at))}]={a[at]} ({(~finite).sum()} such values)",
-            do=f"Remove those samples, or write {name} = numpy.nan_to_num({name}).",
-        )
+    fits = np.abs(a) <= np.float64(largest)
+    finite = np.isfinite(a).all()
+    raise DataError(
+        where,
+        expected=f"{'numbers that float32 can hold' if finite else 'finite numbers'} in {name}",
+        got=_first(name, a, ~fits),
+        do=f"The largest is {largest:.2g}: scale {name}, or remove those samples."
+        if finite
+        else f"Remove those samples, or write {name} = numpy.nan_to_num({name}).",
+    )
+
+
+def _first(name: str, a: np.ndarray, wrong: np.ndarray) -> str:
+    """The first of the wrong numbers with its place, and how many there are."""
+    at = tuple(int(i) for i in np.argwhere(wrong)[0])
+    return f"{name}[{', '.join(map(str, at))}]={a[at]} ({wrong.sum()} such values)"
 
 
 def _check_targets(model: Learner, y: np.ndarray, output_shape: tuple[int | None, ...]) -> None:
     """Compare targets with what the loss expects of the model's output."""
+    loss = model.loss if model.measures is None else model.measures.loss_for(y.shape, output_shape)
     classes = output_shape[-1]
     one_hot = y.ndim == len(output_shape) and y.shape[-1] == classes and classes != 1
-    if isinstance(model.loss, SparseCategoricalCrossentropy):
+    if isinstance(loss, SparseCategoricalCrossentropy):
         if one_hot:
             raise DataError(
                 "sparse_categorical_crossentropy",
@@ -94,7 +115,7 @@ def _check_targets(model: Learner, y: np.ndarray, output_shape: tuple[int | None
             )
         if classes is not None:
             check_labels(y, classes)
-    if isinstance(model.loss, CategoricalCrossentropy) and not one_hot:
+    if isinstance(loss, CategoricalCrossentropy) and not one_hot:
         raise DataError(
             "categorical_crossentropy",
             expected=f"one-hot targets of shape (n, {classes})",
@@ -102,6 +123,22 @@ def _check_targets(model: Learner, y: np.ndarray, output_shape: tuple[int | None
             do='Use loss="sparse_categorical_crossentropy" for integer labels, or '
             f"netchu.utils.to_categorical(y, {classes}).",
         )
+    if loss is not None:
+        _check_range(loss, y)
+
+
+def _check_range(loss: Loss, y: np.ndarray) -> None:
+    """Raise DataError for a target that the loss is not made for: it would fall without end, or say nothing."""
+    low, high = loss.target_range
+    if (low, high) == (-math.inf, math.inf) or y.size == 0:
+        return
+    if y.min() >= low - ROUNDING and y.max() <= high + ROUNDING:
+        return
+    wrong = np.isfinite(y) & ((y < low - ROUNDING) | (y > high + ROUNDING))
+    if wrong.any():
+        bounds = f"from {low} to {high}" if high < math.inf else f">= {low}"
+        do = "Scale the targets (pixels: y / 255), or choose another loss."
+        raise DataError(loss.name, expected=f"targets {bounds}", got=_first("y", y, wrong), do=do)
 
 
 def _hint_at_pixels(model: Learner, x: np.ndarray) -> None:

@@ -14,16 +14,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from netchu.callbacks import CallbackList, History, TerminateOnNaN
+from netchu.callbacks import CallbackList, History
 from netchu.callbacks.base import Logs
+from netchu.callbacks.stopping import wants_nan
 from netchu.system.signals import Interruption
 from netchu.training.batches import Batches, Chunk, Take, again_and_again
 from netchu.training.recovery import Recovery
 from netchu.training.step import Learner
 
 OUT_OF_DATA = (
-    "The data gave no batch in epoch {epoch}: expected an iterable that can be gone through again for each epoch, or "
-    "an endless one with steps_per_epoch. Training stops here."
+    "The data gave {what} in epoch {epoch}: expected an iterable that can be gone through again for each epoch, or an "
+    "endless one with steps_per_epoch. Training stops here."
 )
 
 CHUNK_SECONDS = 0.25
@@ -181,8 +182,7 @@ class Learning:
         self._interruption = interruption
         self._pace = Pace()
         self._one_by_one = not model.is_traced  # the user's code may want to stop after a batch
-        wants_nan = any(isinstance(callback, TerminateOnNaN) for callback in run.hooks.callbacks)
-        self._recovery = Recovery(model, enabled=not wants_nan)
+        self._recovery = Recovery(model, enabled=not wants_nan(run.hooks.callbacks))
 
     def steps(self, at: Position, reader: Reader) -> tuple[Position, bool]:
         """The steps of the epoch from `at` on: where the run stands then, and whether it was asked to end there."""
@@ -236,8 +236,12 @@ def run_epochs(model: Learner, run: Run, saver: Saver, interruption: Interruptio
         at, ending = learning.steps(at, reader)
         logs = at.logs
         if not logs:
-            warnings.warn(OUT_OF_DATA.format(epoch=epoch), stacklevel=3)
+            warnings.warn(OUT_OF_DATA.format(what="no batch", epoch=epoch), stacklevel=3)
             break
+        ran_out = at.step < (run.steps_per_epoch or 0) and not (ending or model.stop_training)
+        if ran_out:
+            told = OUT_OF_DATA.format(what=f"{at.step} of {run.steps_per_epoch} batches", epoch=epoch)
+            warnings.warn(told, stacklevel=3)
         # 3. The figures of the epoch, with those of the validation.
         validated = None if ending else _validated(run, at, saver, interruption)
         logs = alphabetical(logs | (validated or {}))
@@ -248,7 +252,7 @@ def run_epochs(model: Learner, run: Run, saver: Saver, interruption: Interruptio
         at = Position(epoch + 1, 0, {}, at.updates, model.stop_training)
         if validated is not None:
             saver.after_epoch(at, ending or at.stopped or epoch + 1 == run.epochs.stop)
-        if model.stop_training or ending:
+        if model.stop_training or ending or ran_out:
             break
     run.hooks.on_train_end(logs)
 

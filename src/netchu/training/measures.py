@@ -62,12 +62,16 @@ class Measures:
         metrics = (*self.plain, *self.weighted) if self.built else (*self.plain_given, *self.weighted_given)
         return [self.mean_loss, *(metric for metric in metrics if not isinstance(metric, str))]
 
+    def loss_for(self, y_shape: tuple[int, ...], output_shape: tuple[int | None, ...]) -> losses.Loss | None:
+        """The loss, also where the shapes decide which one it is."""
+        by_shape = self._loss_by_shape and self.loss is None
+        return losses.get(crossentropy_for(y_shape, output_shape)) if by_shape else self.loss
+
     def build(self, y_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:
         """Make the metrics for these shapes."""
         if self.built:
             return
-        if self._loss_by_shape:
-            self.loss = losses.get(crossentropy_for(y_shape, output_shape))
+        self.loss = self.loss_for(y_shape, output_shape)
         self.plain = [metric_for(identifier, y_shape, output_shape) for identifier in self.plain_given]
         self.weighted = [metric_for(identifier, y_shape, output_shape) for identifier in self.weighted_given]
         for metric, name in zip((*self.plain, *self.weighted), self._names):
@@ -107,7 +111,7 @@ def unique_names(plain: list[str | Metric], weighted: list[str | Metric]) -> lis
     return names + [numbered(f"weighted_{name}" if seen[name] else name, seen) for name in own[len(plain) :]]
 
 
-def crossentropy_for(y_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> str:
+def crossentropy_for(y_shape: tuple[int, ...], output_shape: tuple[int | None, ...]) -> str:
     """Which cross-entropy fits targets and outputs of these shapes; Keras's rule."""
     if output_shape[-1] == 1:
         return "binary_crossentropy"

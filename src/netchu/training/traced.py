@@ -27,7 +27,7 @@ from netchu.engines.forks import after_fork
 from netchu.listening import nobody_listening
 from netchu.operation import tapes_set_aside
 from netchu.registry import Configurable, is_netchus, working
-from netchu.tensor import Variable, to_array, unwrap, wrap
+from netchu.tensor import Variable, unwrap, wrap
 from netchu.training.arrays import Batch
 from netchu.training.batches import Chunk, Rows
 
@@ -240,7 +240,7 @@ def _on_host(function: Callable[..., Any], names: list[str]) -> Callable[[Batch]
 
     def on_host(batch: Batch) -> Any:
         with np.errstate(all="ignore"):  # a loss that is not finite is an error of its own, in a sentence
-            result = function(*(None if a is None else to_array(a) for a in batch))
+            result = function(*(None if a is None else engines.current().asarray(a) for a in batch))
         return _figures(result, names)
 
     return on_host

@@ -6,6 +6,7 @@ What becomes of the data stands in `data.py`, the loop of `fit` in `loop.py`, wh
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeAlias
@@ -19,14 +20,15 @@ from netchu.callbacks import BackupAndRestore, Callback, CallbackList, History
 from netchu.callbacks.averaging import EndWithAverages
 from netchu.callbacks.base import Logs
 from netchu.callbacks.progress import ProgressLine, checked_verbose
+from netchu.callbacks.stopping import wants_nan
 from netchu.errors import DataError, UsageError
 from netchu.listening import listener
 from netchu.operation import here
 from netchu.system.signals import Interruption, Terminated
 from netchu.training.arrays import as_array, is_arrays, weights_for_classes
-from netchu.training.batches import ArrayBatches, Batches, IterableBatches
+from netchu.training.batches import Batches
 from netchu.training.checks import check_input
-from netchu.training.data import checked_arrays, evaluation_data, refuse_both_weights, training_data
+from netchu.training.data import checked_arrays, evaluation_data, prediction_data, refuse_both_weights, training_data
 from netchu.training.loop import Run, Saver, Validate, alphabetical, run_epochs
 from netchu.training.resuming import Keeper, fingerprint
 from netchu.training.step import Learner
@@ -34,6 +36,11 @@ from netchu.training.traced import line_by_line
 
 Figures: TypeAlias = float | list[float] | dict[str, float]
 """The loss alone, [loss, metric, ...], or all of them by name."""
+
+NO_VALIDATION = (
+    "The validation data gave no batch after epoch {epoch}, which has no val_ figures: expected an iterable that can "
+    "be gone through again for each epoch, or an endless one with validation_steps."
+)
 
 _running: WeakKeyDictionary[Trainer, Interruption] = WeakKeyDictionary()
 """The models whose `fit` is running, and what ends it.  It is no attribute of the model: all of those are asked whether
@@ -75,7 +82,8 @@ class Trainer(Learner):
         """Train for a number of epochs.
 
         Args:
-            x: samples (n, ...), or an iterable of batches `(x, y)` or `(x, y, sample_weight)`.
+            x: samples (n, ...), an iterable of batches `(x, y)` or `(x, y, sample_weight)`, or an object that gives
+                them by number, such as Keras's `PyDataset`.
             y: targets (n, ...).
             batch_size: samples a step; 32 if None.
             epochs: the number of the epoch to stop before, counted from 0.
@@ -98,17 +106,20 @@ class Trainer(Learner):
         Raises:
             UsageError, DataError: before the first step, with what was expected and what came.
             TrainingError: the loss became NaN or infinite; the weights are those of before it did.
+
+        Whatever ends it in the middle, `model.history` has the figures of the epochs that were reached.
         """
         self.check_compiled("fit")
         _check_counts(epochs, initial_epoch, steps_per_epoch, validation_steps, validation_freq)
         size = 32 if batch_size is None else batch_size
+        finite = not wants_nan(callbacks)
         data, held_back = training_data(
             self, x, y, sample_weight, class_weight,
-            batch_size=size, shuffle=shuffle, validation_split=validation_split,
+            batch_size=size, shuffle=shuffle, validation_split=validation_split, finite=finite,
         )  # fmt: skip
         given = held_back if validation_data is None else validation_data
         validation_size = size if validation_batch_size is None else validation_batch_size
-        validation = None if given is None else evaluation_data("fit", self, given, validation_size)
+        validation = None if given is None else evaluation_data("fit", self, given, validation_size, finite=finite)
         self.history = History()
         hooks = self._hooks(callbacks, verbose, epochs, steps_per_epoch or data.steps, self.history)
         validate = self._validator(validation, validation_steps, validation_freq)
@@ -165,6 +176,8 @@ class Trainer(Learner):
             if data is None or not due:
                 return {}
             figures = self._evaluate(data, steps, hooks, stop)
+            if figures == {}:
+                warnings.warn(NO_VALIDATION.format(epoch=epoch), stacklevel=6)
             return None if figures is None else {f"val_{name}": value for name, value in figures.items()}
 
         return validate
@@ -203,12 +216,17 @@ class Trainer(Learner):
         data = evaluation_data("evaluate", self, given, 32 if batch_size is None else batch_size)
         with engines.held():
             logs = self._evaluate(data, steps, self._hooks(callbacks, verbose, 1, steps or data.steps)) or {}
+        if not logs:
+            raise DataError("evaluate", expected="at least one batch", got="none")
         return alphabetical(logs) if return_dict else as_keras_returns(logs)
 
     def _evaluate(
         self, data: Batches, steps: int | None, hooks: CallbackList, stop: Callable[[], bool] = lambda: False
     ) -> Logs | None:
-        """The figures over the batches, in compile order; None if `stop` says before the end that it is to stop."""
+        """The figures over the batches, in compile order; None if `stop` says before the end that it is to stop.
+
+        There are none where the data gave no batch.
+        """
         self.reset_metrics()
         hooks.on_test_begin()
         logs: Logs = {}
@@ -218,8 +236,6 @@ class Trainer(Learner):
             hooks.on_test_batch_begin(step)
             logs = self.step_function("test", batch)(batch)
             hooks.on_test_batch_end(step, alphabetical(logs))
-        if not logs:
-            raise DataError("evaluate", expected="at least one batch", got="none")
         hooks.on_test_end(alphabetical(logs))
         return logs
 
@@ -242,14 +258,11 @@ class Trainer(Learner):
         """
         check_whole("predict", 1, or_none=True, batch_size=batch_size, steps=steps)
         if is_arrays(x):
-            samples = as_array(x, "x")
+            x = samples = as_array(x, "x")
             alone = samples.ndim > 0 and len(samples) == 1 and not callbacks and verbose == 0
             if alone and batch_size is None and steps is None:
                 return self.predict_on_batch(samples)  # nobody looks on: no need of a loop
-            size = 32 if batch_size is None else batch_size
-            data: Batches = ArrayBatches(check_input(self, samples), batch_size=size, where="predict")
-        else:
-            data = IterableBatches(x, where="predict")
+        data = prediction_data(self, x, 32 if batch_size is None else batch_size)
         hooks = self._hooks(callbacks, verbose, 1, steps or data.steps)
         with engines.held():
             return self._predict(data, steps, hooks)

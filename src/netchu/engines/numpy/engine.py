@@ -45,6 +45,10 @@ class NumpyEngine(Engine):
             lock = self._lock
             os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 
+    def owns(self, value: object) -> bool:
+        """See `Engine.owns`; NumPy's arrays are the host's."""
+        return isinstance(value, Traced)
+
     def asarray(self, value: object, dtype: str | None = None) -> Array:
         """See `Engine.asarray`."""
         if isinstance(value, Traced):
