@@ -329,6 +329,46 @@ for _fill in ("constant", "nearest", "reflect", "wrap"):
                  x, np.float32([[1, 0.5, -2, 0, 1.5, 1, 0, 0]]), interpolation=h, fill_mode=f),
              TAME)  # fmt: skip
 
+# --- mistakes --------------------------------------------------------------------------------------------------------
+
+MISTAKES: list[Call] = []
+"""Calls for which netchu has a sentence: axes that are not there or no whole numbers, shapes that do not fit."""
+
+
+def mistake(operation: str, what: str, function: Callable[..., Any] | None, *inputs: Any) -> None:
+    """Add a call that is to be refused."""
+    call(operation, what, function, *inputs)
+    MISTAKES.append(CALLS.pop())
+
+
+COLUMN = np.ones((2, 1), "float32")
+for _axis in (2, -3, 0.5, "a"):
+    for _name in (*REDUCTIONS, *POSITIONS, *TRUTHS, *OVER_AN_AXIS, "glu", "expand_dims", "squeeze"):
+        _axis_of = {"expand_dims": {2: 3, -3: -4}}.get(_name, {}).get(_axis, _axis)
+        mistake(_name, f"axis {_axis_of}", lambda ops, x, o=_name, a=_axis_of: getattr(ops, o)(x, axis=a), COLUMN)
+    mistake("transpose", f"(0, {_axis})", lambda ops, x, a=_axis: ops.transpose(x, (0, a)), COLUMN)
+    mistake("swapaxes", f"0, {_axis}", lambda ops, x, a=_axis: ops.swapaxes(x, 0, a), COLUMN)
+    mistake("take", f"axis {_axis}", lambda ops, x, a=_axis: ops.take(x, np.int32([0]), axis=a), COLUMN)
+    mistake("concatenate", f"no axis {_axis}", lambda ops, x, a=_axis: ops.concatenate([x, x], axis=a), COLUMN)
+    _axis_of = {2: 3, -3: -4}.get(_axis, _axis)
+    mistake("stack", f"no axis {_axis_of}", lambda ops, x, a=_axis_of: ops.stack([x, x], axis=a), COLUMN)
+mistake("transpose", "an axis twice", lambda ops, x: ops.transpose(x, (0, 0)), COLUMN)
+mistake("transpose", "too few axes", lambda ops, x: ops.transpose(x, (0,)), COLUMN)
+mistake("squeeze", "a longer axis", lambda ops, x: ops.squeeze(x, 0), COLUMN)
+mistake("reshape", "to another size", lambda ops, x: ops.reshape(x, (3,)), COLUMN)
+mistake("reshape", "two unknown lengths", lambda ops, x: ops.reshape(x, (-1, -1)), COLUMN)
+mistake("broadcast_to", "another length", lambda ops, x: ops.broadcast_to(x, (3, 1)), COLUMN)
+mistake("concatenate", "shapes that do not fit", lambda ops, x: ops.concatenate([x, x[:, None]]), COLUMN)
+mistake("concatenate", "nothing", lambda ops: ops.concatenate([]))
+mistake("stack", "shapes that differ", lambda ops, x: ops.stack([x, x[:1]]), COLUMN)
+mistake("stack", "nothing", lambda ops: ops.stack([]))
+for _name in (*ARITHMETIC, *COMPARISONS):
+    mistake(_name, "shapes that do not fit", None, np.ones(2, "float32"), np.ones(3, "float32"))
+mistake("where", "shapes that do not fit", None, np.array([True, False]), np.ones(3), np.ones(3))
+mistake("one_hot", "fewer than no classes", lambda ops, x: ops.one_hot(x, -1), np.int32([0]))
+mistake("top_k", "no axes", lambda ops, x: ops.top_k(x, 1), NO_AXES)
+mistake("matmul", "no axes", None, NO_AXES, NO_AXES)
+
 # --- comparing -------------------------------------------------------------------------------------------------------
 
 RTOL = {"float16": 4e-3, "float32": 2e-5, "float64": 1e-12}

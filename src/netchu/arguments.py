@@ -80,6 +80,14 @@ def whole_numbers(where: str, name: str, value: object, least: float = -math.inf
     return found
 
 
+def axis_among(where: str, axis: object, axes: int, *, name: str = "axis") -> int:
+    """`axis` counted from the front, of `axes` axes; UsageError if there is none of that number."""
+    if not is_whole(axis) or not -axes <= axis < axes:
+        expected = f"{name} as a whole number from {-axes} to {axes - 1}"
+        raise UsageError(where, expected=expected, got=f"{name}={axis!r:.60}")
+    return int(axis) % axes
+
+
 def check_numbers(
     where: str, low: float = 0.0, high: float = math.inf, *, above: bool = False, below: bool = False, **values: object
 ) -> None:

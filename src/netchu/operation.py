@@ -22,7 +22,7 @@ from typing import Any, ParamSpec, Protocol, TypeAlias, overload
 from netchu import engines, tensor
 from netchu.engines import Array
 from netchu.engines.types import Kind, fits, is_float
-from netchu.errors import TapeError, UsageError
+from netchu.errors import NetchuError, ShapeError, TapeError, UsageError
 from netchu.registry import is_netchus
 from netchu.tensor import Tensor, name_of, operations, to_array, unwrap, wrap
 
@@ -165,7 +165,7 @@ def operation(
     name = _checked_operation(function, names)
 
     def compute(values: tuple[Array, ...], settings: dict[str, Any]) -> Result:
-        array, derivatives = function(*values, **settings)
+        array, derivatives = _result(function, name, values, settings)
         return (engines.current().narrow(array, values) if narrow else array), derivatives
 
     @functools.wraps(function)
@@ -219,6 +219,24 @@ def _towards(given: Array, value: Array, derivative: Derivative | None) -> Deriv
     if derivative is None or value is given or not hasattr(given, "dtype") or not is_float(name_of(given.dtype)):
         return derivative
     return lambda g: engines.current().asarray(derivative(g), name_of(given.dtype))
+
+
+def _result(function: Callable[..., Result], name: str, values: tuple[Array, ...], settings: dict[str, Any]) -> Result:
+    """What an operation computes; where the library refuses, a sentence with its words, for netchu's own operations."""
+    try:
+        return function(*values, **settings)
+    except engines.current().refusals as error:
+        if isinstance(error, NetchuError) or not is_netchus(function):
+            raise
+        shapes = ", ".join(str(tuple(getattr(value, "shape", ()))) for value in values)
+        given = "".join(f", {key}={value!r:.60}" for key, value in settings.items())
+        said = str(error).strip().partition("\n")[0]
+        raise ShapeError(
+            name,
+            expected="shapes and settings that fit each other",
+            got=f"shapes {shapes}{given}",
+            do=f"The engine {engines.current().name!r} says: {said:.200}",
+        ) from error
 
 
 def _checked_operation(function: Callable[..., Result], inputs: list[str]) -> str:

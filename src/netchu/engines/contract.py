@@ -108,10 +108,12 @@ class Engine:
         functions: the closed list `FUNCTIONS` and the element types `DTYPES` by name; loaded into `xp` when the engine
             is set.
         runs_line_by_line: whether a step that is not traced runs nearly as fast, so that it may be left so.
+        refusals: what the library raises for arrays and settings that do not fit.
     """
 
     name: str = ""
     runs_line_by_line = False
+    refusals: tuple[type[Exception], ...] = (IndexError, TypeError, ValueError)
     functions: dict[str, Any]
 
     def __deepcopy__(self, memo: Any) -> Engine:

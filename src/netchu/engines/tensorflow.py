@@ -302,6 +302,7 @@ class TensorFlowEngine(TracingEngine):
     """Arrays are `tf.Tensor`; steps are traced by `tf.function` and compiled by XLA."""
 
     name, library = "tensorflow", "TensorFlow"
+    refusals = (*TracingEngine.refusals, tf.errors.InvalidArgumentError, tf.errors.NotFoundError)
 
     def __init__(self) -> None:
         super().__init__()

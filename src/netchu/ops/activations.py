@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 
+from netchu.arguments import axis_among
 from netchu.engines import Array, xp
 from netchu.engines.types import counts, floats
 from netchu.errors import ShapeError
@@ -220,8 +221,8 @@ def glu(x: Array, axis: int = -1) -> Tensor:
         ShapeError: the axis has an odd length.
     """
     x = as_tensor(x)
+    axis = axis_among("glu", axis, x.ndim)
     n = x.shape[axis]
-    axis %= x.ndim
     if n % 2:
         raise ShapeError("glu", expected=f"an even length along axis {axis}", got=f"shape={tuple(x.shape)}")
     before = (slice(None),) * axis
@@ -274,4 +275,5 @@ def sparsemax(x: Array, axis: int = -1) -> Tensor:
         Martins and Astudillo, "From Softmax to Sparsemax" (2016).
     """
     x = as_tensor(x)
-    return _sparsemax(x) if axis in (-1, len(x.shape) - 1) else swapaxes(_sparsemax(swapaxes(x, axis, -1)), axis, -1)
+    axis = axis_among("sparsemax", axis, x.ndim)
+    return _sparsemax(x) if axis == x.ndim - 1 else swapaxes(_sparsemax(swapaxes(x, axis, -1)), axis, -1)

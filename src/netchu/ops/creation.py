@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from netchu import engines
-from netchu.arguments import check_whole
+from netchu.arguments import axis_among, check_whole
 from netchu.engines import Array, Shape, xp
 from netchu.engines.types import Kind, common_type
 from netchu.ops.crossentropy import one_hot_rows
@@ -77,6 +77,7 @@ def ones_like(x: Array) -> Result:
 @operation
 def one_hot(x: Array, num_classes: int) -> Result:
     """Integer labels (...) -> float32 (..., num_classes), 1 at the label; a label outside the range gives zeros."""
+    check_whole("one_hot", num_classes=num_classes)
     return one_hot_rows(x, num_classes, xp.float32), ()
 
 
@@ -85,6 +86,7 @@ def top_k(x: Any, k: int) -> tuple[Tensor, Tensor]:
     array = unwrap(as_tensor(x))
     if array.dtype == xp.bool:
         array = xp.astype(array, xp.int32)
+    axis_among("top_k", -1, len(array.shape))
     check_whole("top_k", 1, array.shape[-1], k=k)
     values, indices = xp.top_k(array, k)
     return wrap(values), wrap(xp.astype(indices, xp.int32))

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from netchu import engines
-from netchu.arguments import is_whole, whole_numbers
+from netchu.arguments import axis_among, is_whole, whole_numbers
 from netchu.engines import Array, Shape, xp
 from netchu.engines.types import Kind, alike
 from netchu.errors import ShapeError, UsageError
@@ -62,7 +62,8 @@ def _shape(where: str, name: str, value: int | Shape) -> Shape:
 @operation
 def transpose(x: Array, axes: Sequence[int] | None = None) -> Result:
     """The axes in another order; None reverses them."""
-    order = tuple(range(len(x.shape)))[::-1] if axes is None else tuple(a % len(x.shape) for a in axes)
+    n = len(x.shape)
+    order = tuple(range(n))[::-1] if axes is None else tuple(axis_among("transpose", a, n) for a in axes)
     back = tuple(sorted(range(len(order)), key=order.__getitem__))
     return xp.permute_dims(x, order), (lambda g: xp.permute_dims(g, back),)
 
@@ -72,7 +73,7 @@ def expand_dims(x: Array, axis: int | Sequence[int]) -> Result:
     """A new axis of length 1 at position `axis` of the result, or several."""
     axes = whole_numbers("expand_dims", "axis", axis)
     y = x
-    for a in sorted(a % (len(x.shape) + len(axes)) for a in axes):
+    for a in sorted(axis_among("expand_dims", a, len(x.shape) + len(axes)) for a in axes):
         y = xp.expand_dims(y, axis=a)
     return y, (lambda g: xp.reshape(g, tuple(x.shape)),)
 
@@ -94,6 +95,7 @@ def swapaxes(x: Array, axis1: int, axis2: int) -> Tensor:
     """Two axes exchanged."""
     x = as_tensor(x)
     order = list(range(x.ndim))
+    axis1, axis2 = axis_among("swapaxes", axis1, x.ndim), axis_among("swapaxes", axis2, x.ndim)
     order[axis1], order[axis2] = order[axis2], order[axis1]
     return transpose(x, order)
 
@@ -108,7 +110,7 @@ def ravel(x: Array) -> Tensor:
 
 @operation(types=alike, numbers=False)
 def _concatenate(*xs: Array, axis: int) -> Result:
-    axis %= len(xs[0].shape)
+    axis = axis_among("concatenate", axis, len(xs[0].shape))
     starts = [builtins.sum(x.shape[axis] for x in xs[:i]) for i in range(len(xs) + 1)]
     return xp.concat(list(xs), axis=axis), tuple(
         lambda g, a=a, b=b: g[(slice(None),) * axis + (slice(a, b), ...)] for a, b in pairwise(starts)
@@ -122,7 +124,7 @@ def concatenate(xs: Sequence[Array], axis: int = 0) -> Tensor:
 
 @operation(types=alike, numbers=False)
 def _stack(*xs: Array, axis: int) -> Result:
-    axis %= len(xs[0].shape) + 1
+    axis = axis_among("stack", axis, len(xs[0].shape) + 1)
     return xp.stack(list(xs), axis=axis), tuple(
         lambda g, i=i: g[(slice(None),) * axis + (i, ...)] for i in range(len(xs))
     )
@@ -223,7 +225,7 @@ def take(x: Array, indices: Array, axis: int | None = None) -> Result:
         UsageError: indices that are no whole numbers, or lie outside the axis (while a step is traced nobody can tell).
     """
     flat = xp.reshape(x, (-1,)) if axis is None else x
-    along = 0 if axis is None else axis % len(x.shape)
+    along = 0 if axis is None else axis_among("take", axis, len(x.shape))
     length = flat.shape[along]
     _check_indices(indices, length)
     indices = indices if indices.dtype == xp.int64 else xp.astype(indices, xp.int32)
