@@ -119,7 +119,7 @@ class JaxEngine(TracingEngine):
     """Arrays are `jax.Array`; steps are compiled by `jax.jit`."""
 
     name, library = "jax", "JAX"
-    refusals = (*TracingEngine.refusals, NameError)  # an axis that is a text is looked for among names
+    refusals = (*TracingEngine.refusals, NameError, NotImplementedError)  # JAX takes a text for the name of an axis
 
     def __init__(self) -> None:
         super().__init__()
