@@ -220,7 +220,8 @@ class IterableBatches:
     def __init__(
         self, iterable: Any, checked: Callable[[Batch], Batch] = lambda batch: batch, *, where: str = "fit"
     ) -> None:
-        if not hasattr(iterable, "__iter__") and not hasattr(iterable, "__getitem__"):
+        gives = hasattr(iterable, "__iter__") or hasattr(iterable, "__getitem__")
+        if isinstance(iterable, type) or not gives:
             raise UsageError(where, expected="arrays, or an iterable of batches", got=f"x={iterable!r:.80}")
         self.iterable = iterable
         self.checked = checked
