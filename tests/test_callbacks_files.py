@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,19 @@ import numpy as np
 import pytest
 
 from helpers import golden
-from netchu.callbacks import Callback, CSVLogger, LambdaCallback, LearningRateScheduler, ModelCheckpoint, appending
+from netchu import Sequential
+from netchu.callbacks import (
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    LambdaCallback,
+    LearningRateScheduler,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+    appending,
+)
 from netchu.errors import UsageError
+from netchu.layers import Dense, Input
 from netchu.models import load_model
 from netchu.optimizers import SGD
 from small_nets import classifier, clusters
@@ -150,11 +162,74 @@ def test_what_cannot_be_saved_is_refused_at_once(case: str) -> None:
         ModelCheckpoint(**settings)
 
 
-def test_a_name_that_is_no_figure_lists_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(
-        UsageError, match=r"Failed to format this callback filepath: expected names among epoch, loss\. Got: 'f1' in"
-    ):
-        scripted([{"loss": 1.0}], ModelCheckpoint(tmp_path / "{f1}.safetensors"))
+def test_a_figure_that_is_missing_after_an_epoch_does_not_end_the_training(tmp_path: Path) -> None:
+    words = r"Epoch 1: the model was not saved .* expected names among loss, epoch, which are numbers\. Got: 'f1' in"
+    with pytest.warns(RuntimeWarning, match=words):
+        model = scripted([{"loss": 1.0}], ModelCheckpoint(tmp_path / "{f1}.safetensors"))
+    assert model.history.epoch == [0]
+
+
+NAMES_NEVER_THERE = {
+    "{f1}.keras": "expected names among accuracy, learning_rate, loss, epoch",
+    "{val_loss:.2f}.keras": "Got: 'val_loss' in",
+    "{batch}.keras": "Got: 'batch' in",
+    "{loss:d}.keras": "Unknown format code 'd'",
+    "{loss.best}.keras": "has no attribute 'best'",
+    "{epoch[0]}.keras": "is not subscriptable",
+}
+
+
+@pytest.mark.parametrize("name", NAMES_NEVER_THERE)
+def test_a_name_that_no_figure_will_have_is_refused_before_training(name: str, tmp_path: Path) -> None:
+    model = classifier()
+    before = model.get_weights()
+    with pytest.raises(UsageError, match=re.escape(NAMES_NEVER_THERE[name])):
+        model.fit(*clusters(6), callbacks=[ModelCheckpoint(str(tmp_path / name))], verbose=0)
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights()))
+
+
+@pytest.mark.parametrize(
+    "name", ["{epoch", "epoch}", "{}", "{0}", "{epoch!z}", "{{epoch}", "{:d}-{epoch}", "{epoch:02d-{val_loss:.2f}}"]
+)
+def test_a_form_that_nothing_fills_is_refused_at_once(name: str) -> None:
+    with pytest.raises(UsageError, match=r"ModelCheckpoint: .* Got: filepath="):
+        ModelCheckpoint(f"{name}.keras")
+
+
+@pytest.mark.parametrize(
+    "name", ["{epoch:02d}-{loss:.2f}-{accuracy:5.1%}.keras", "{val_loss:.2f}{{}}.keras", "{epoch!r}.keras", "a*b.keras"]
+)
+def test_a_form_that_can_be_filled_is(name: str, tmp_path: Path) -> None:
+    saving = ModelCheckpoint(str(tmp_path / name))
+    classifier().fit(*clusters(20), validation_split=0.2, callbacks=[saving], verbose=0)
+    assert len(files_in(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("make", [EarlyStopping, ReduceLROnPlateau])
+def test_a_figure_to_watch_that_will_not_be_there_is_refused_before_training(make: Any) -> None:
+    untouched(make("val_f1"), UsageError, "expected monitor among loss, accuracy, or a mode")
+
+
+def test_a_model_that_no_file_can_hold_is_refused_before_training(tmp_path: Path) -> None:
+    model = Sequential([Input((6,)), Dense(3, activation=lambda x: x)])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    before = model.get_weights()
+    for name in ("m.keras", "m.safetensors"):
+        with pytest.raises(UsageError, match="a function or a class that netchu knows as activation"):
+            model.fit(*clusters(6), callbacks=[ModelCheckpoint(tmp_path / name)], verbose=0)
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights()))
+    model = classifier()
+    model.info = {"when": object()}
+    with pytest.raises(UsageError, match="JSON values"):
+        model.fit(*clusters(6), callbacks=[ModelCheckpoint(tmp_path / "m.safetensors")], verbose=0)
+
+
+@pytest.mark.parametrize("given", [EarlyStopping, "EarlyStopping", 5, {"a": EarlyStopping()}, object()])
+def test_what_is_no_list_of_callbacks_is_refused(given: Any) -> None:
+    model = classifier()
+    for method in (model.fit, model.evaluate):
+        with pytest.raises(UsageError, match=r"callbacks=\[EarlyStopping\(\)\]"):
+            method(*clusters(6), callbacks=given, verbose=0)
 
 
 def untouched(callback: Callback, error: type[Exception], message: str) -> None:

@@ -47,6 +47,18 @@ def test_a_name_of_keras_points_at_the_page(where: str) -> None:
             getattr(module, name)
 
 
+def test_an_import_and_a_dot_both_say_it() -> None:
+    assert not hasattr(netchu.layers, "LSTM")
+    assert getattr(netchu.ops, "stft", None) is None
+    with pytest.raises(AttributeError, match=r"netchu\.layers has no LSTM"):
+        _ = netchu.layers.LSTM
+    for line in ("from netchu.layers import LSTM", "from netchu.layers import Dense, LSTM as Other"):
+        with pytest.raises(ImportError, match=r"netchu\.layers has no LSTM: it has no recurrent.*left-to-keras\.md"):
+            exec(line, {})
+    with pytest.raises(ImportError, match="netchu has no Model"):
+        exec("from netchu import Model", {})
+
+
 @pytest.mark.parametrize("where", [where for where in NOT_HERE if where])
 def test_any_other_name_is_pythons_error(where: str) -> None:
     with pytest.raises(AttributeError):

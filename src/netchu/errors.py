@@ -60,8 +60,16 @@ class MissingExtraError(NetchuError, ImportError):
     """An optional library is not installed: the sentence ends with the pip line that installs it."""
 
 
-class NotInNetchuError(NetchuError, ImportError):
-    """A Keras name that netchu leaves to Keras on purpose: see docs/left-to-keras.md."""
+class NotInNetchuError(NetchuError):
+    """A thing of Keras's that netchu leaves to Keras on purpose: see docs/left-to-keras.md."""
+
+
+class NameNotInNetchuError(NotInNetchuError, AttributeError):
+    """Such a name after a dot, `netchu.layers.LSTM`: `hasattr` says False."""
+
+
+class ImportNotInNetchuError(NotInNetchuError, ImportError):
+    """Such a name in an import, `from netchu.layers import LSTM`."""
 
 
 class EngineError(NetchuError, RuntimeError):

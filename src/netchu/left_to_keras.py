@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import opcode
+import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from netchu.errors import NotInNetchuError
+from netchu.errors import ImportNotInNetchuError, NameNotInNetchuError
 
 _SEQUENTIAL = "it builds Sequential models only; a graph of layers with several inputs or branches is Keras's to build"
 NO_GRAPHS = (
@@ -215,6 +217,9 @@ NOT_HERE = {room: {name: why for why, names in lists for name in names.split()} 
 def refuse_keras_name(room: str, name: str) -> None:
     """Raise NotInNetchuError if `name` is one of Keras's that netchu leaves to Keras; else do nothing.
 
+    It is called by a module's `__getattr__`.  An import would drop the words of an AttributeError, and `hasattr` lets
+    no other error pass: so there are two classes.
+
     Args:
         room: whose name it would be, `"layers"` for example; `""` for netchu itself.
         name: that was asked for.
@@ -222,7 +227,9 @@ def refuse_keras_name(room: str, name: str) -> None:
     why = NOT_HERE.get(room, {}).get(name)
     if why:
         where = f"netchu.{room}" if room else "netchu"
-        raise NotInNetchuError(
+        asked_by = sys._getframe(2)
+        imported = asked_by.f_code.co_code[asked_by.f_lasti] == opcode.opmap["IMPORT_FROM"]
+        raise (ImportNotInNetchuError if imported else NameNotInNetchuError)(
             f"{where} has no {name}: {why}. What netchu leaves to Keras, and what to use instead, stands in "
             "docs/left-to-keras.md."
         )

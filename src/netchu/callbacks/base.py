@@ -15,7 +15,7 @@ and after it, as in Keras.  A callback that does not need every batch says so wi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from netchu.errors import UsageError
@@ -59,6 +59,12 @@ class Callback:
 
     def set_state(self, state: State) -> None:
         """Go on from what `get_state` gave; called after `on_train_begin`, on a callback made with equal arguments."""
+
+    def foresee(self, figures: frozenset[str]) -> None:
+        """Called before `on_train_begin`, where the names are known that `logs` will have at the end of an epoch.
+
+        Whatever would fail then for want of a figure is refused here.
+        """
 
     def next_batch(self, batch: int) -> float:
         """The first training batch, from number `batch` on, that this callback must be called for; infinity for none.
@@ -143,6 +149,25 @@ def _is_users(callback: Callback) -> bool:
     return isinstance(callback, LambdaCallback) or not is_netchus(callback)
 
 
+def listed(callbacks: object) -> list[Any]:
+    """What a user gave as `callbacks`, None, one or several, as a list; UsageError for anything else."""
+    if callbacks is None or isinstance(callbacks, Callback):
+        return [] if callbacks is None else [callbacks]
+    if (
+        isinstance(callbacks, (str, bytes, Mapping))
+        or not isinstance(callbacks, Iterable)
+        or isinstance(callbacks, type)
+    ):
+        name = callbacks.__name__ if isinstance(callbacks, type) else "EarlyStopping"
+        raise UsageError(
+            "callbacks",
+            expected="objects of netchu.callbacks.Callback",
+            got=f"callbacks={callbacks!r:.80}",
+            do=f"Pass an object in a list: callbacks=[{name}()].",
+        )
+    return list(callbacks)
+
+
 class CallbackList(Callback):
     """Hands every hook on to a list of callbacks, in order; each hook gets one copy of `logs`, which they share.
 
@@ -155,6 +180,7 @@ class CallbackList(Callback):
 
     def __init__(self, callbacks: Sequence[Callback], model: Any, params: dict[str, Any]) -> None:
         self.callbacks = list(callbacks)
+        self.model = model
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
                 raise UsageError(
@@ -167,6 +193,12 @@ class CallbackList(Callback):
             callback.set_params(params)
         self._for_each = any(map(_is_called_for_each, self.callbacks))
         self.may_change_data = any(map(_is_users, self.callbacks))
+
+    def foresee(self, figures: frozenset[str]) -> None:
+        """See `Callback`; nothing is known where a user's code may add figures of its own."""
+        if not self.may_change_data and is_netchus(self.model):
+            for callback in self.callbacks:
+                callback.foresee(figures)
 
     def next_batch(self, batch: int) -> float:
         """The first batch, from number `batch` on, that one of the callbacks must be called for."""

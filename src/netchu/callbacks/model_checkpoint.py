@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import warnings
 from os import PathLike
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 import numpy as np
 
-from netchu.arguments import is_whole
+from netchu.arguments import checked_path, is_whole
 from netchu.callbacks.base import Logs, State
 from netchu.callbacks.monitoring import Monitor
 from netchu.errors import ModelFileError, UsageError
@@ -72,7 +74,7 @@ class ModelCheckpoint(Monitor):
         initial_value_threshold: float | None = None,
     ) -> None:
         super().__init__(monitor, mode, initial_value_threshold)
-        self.filepath = os.fspath(filepath)
+        self.filepath = checked_path("ModelCheckpoint", filepath=filepath)
         self.verbose = verbose
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only
@@ -80,6 +82,7 @@ class ModelCheckpoint(Monitor):
         self._epoch = 0
         self._batches_since_saving = self._first = 0
         self._check_ending()
+        self._check_fields()
 
     def _check_ending(self) -> None:
         """Raise UsageError, in Keras's words, if no format is written under the file's name."""
@@ -94,6 +97,50 @@ class ModelCheckpoint(Monitor):
             words = "The filepath provided must end in `.safetensors` or `.keras`"
             raise UsageError(words, expected="netchu's model format or Keras's", got=got)
 
+    def _check_fields(self) -> None:
+        """Raise UsageError for braces in the file's name that no figure could fill."""
+        got = f"filepath={self.filepath!r}"
+        try:
+            fields = [name for _, name, _, _ in Formatter().parse(self.filepath) if name is not None]
+            names = {re.split(r"[.\[]", field)[0] for field in fields}
+            self._fill_with_anything(names)
+        except ValueError as error:
+            raise UsageError(
+                "ModelCheckpoint",
+                expected="a filepath whose {fields} are whole",
+                got=f"{got}: {error}",
+                do="Double a brace that is part of the name: {{ and }}.",
+            ) from None
+        if any(not name or name.isdigit() for name in names):
+            expected, do = "a name in each pair of braces of filepath", 'Write ModelCheckpoint("{epoch}.keras").'
+            raise UsageError("ModelCheckpoint", expected=expected, got=got, do=do)
+
+    def _fill_with_anything(self, names: set[str]) -> None:
+        """Raise ValueError if the file's name has a form that neither numbers nor a text have."""
+        failed = None
+        for value in (0.5, 1, "a"):
+            try:
+                self.filepath.format(**(dict.fromkeys(names, value) | {"epoch": 1, "batch": 1, "val_loss": 0.5}))
+            except (AttributeError, LookupError, TypeError):
+                return  # what is asked of a figure is seen when there is one
+            except ValueError as error:
+                failed = error
+            else:
+                return
+        if failed is not None:
+            raise failed
+
+    def foresee(self, figures: frozenset[str]) -> None:
+        """Raise UsageError for a name in `filepath` that no figure will have, or whose form no number has."""
+        if self.save_best_only:
+            super().foresee(figures)
+        numbers = {"epoch": 1, **({"batch": 1} if isinstance(self.save_freq, int) else {})}
+        if isinstance(self.save_freq, int):
+            figures = frozenset(name for name in figures if not name.startswith("val_"))
+        else:
+            figures |= {"learning_rate"}  # of LearningRateScheduler and ReduceLROnPlateau
+        self._formatted({**dict.fromkeys(sorted(figures), 0.5), **numbers})
+
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Find out now what could not be written later."""
         if os.path.isdir(self.filepath):
@@ -106,6 +153,8 @@ class ModelCheckpoint(Monitor):
         folder = next(path for path in (wanted, *wanted.parents) if path.exists())
         if not folder.is_dir() or not os.access(folder, os.W_OK):
             raise UsageError("ModelCheckpoint", expected="a folder that can be written", got=f"{str(folder)!r}")
+        if self.model.built and not self.save_weights_only:
+            self.model.check_savable(self.filepath)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Note the epoch."""
@@ -142,7 +191,11 @@ class ModelCheckpoint(Monitor):
         self._batches_since_saving = state["batches_since_saving"]
 
     def _save_if_wanted(self, epoch: int, logs: dict[str, Any]) -> None:
-        path = self._path(epoch, logs)
+        try:
+            path = self._formatted({**logs, "epoch": epoch + 1})
+        except UsageError as error:  # a figure that this epoch lacks, without validation for example
+            self._warn(epoch, self.filepath, error)
+            return
         if not self.save_best_only:
             self._say(epoch, f"saving model to {path}")
             self._save(epoch, path)
@@ -159,13 +212,14 @@ class ModelCheckpoint(Monitor):
         if self._save(epoch, path):
             self.best = current
 
-    def _path(self, epoch: int, logs: dict[str, Any]) -> str:
+    def _formatted(self, values: dict[str, Any]) -> str:
+        """The file's name with these values in it; UsageError if one is missing, or has another form."""
         try:
-            return self.filepath.format(epoch=epoch + 1, **logs)
-        except KeyError as error:
+            return self.filepath.format(**values)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise UsageError(
                 "Failed to format this callback filepath",
-                expected=f"names among {', '.join(('epoch', *logs))}",
+                expected=f"names among {', '.join(values)}, which are numbers",
                 got=f"{error} in filepath={self.filepath!r}",
             ) from None
 
@@ -190,14 +244,14 @@ class ModelCheckpoint(Monitor):
             else:
                 self.model.save(path)
         except (OSError, ModelFileError) as error:
-            warnings.warn(
-                f"Epoch {epoch + 1}: the model was not saved to {path}, training goes on: {error}",
-                RuntimeWarning,
-                stacklevel=3,
-            )
+            self._warn(epoch, path, error)
             return False
         self._say(epoch, f"finished saving model to {path}")
         return True
+
+    def _warn(self, epoch: int, path: str, error: Exception) -> None:
+        words = f"Epoch {epoch + 1}: the model was not saved to {path}, training goes on: {error}"
+        warnings.warn(words, RuntimeWarning, stacklevel=4)
 
     def _say(self, epoch: int, words: str) -> None:
         if self.verbose > 0:

@@ -37,6 +37,12 @@ class Monitor(Callback):
         self.best = best
         self.min_delta = abs(min_delta)
 
+    def foresee(self, figures: frozenset[str]) -> None:
+        """Raise UsageError for a name that no figure will have, if it is not said which way is better."""
+        names = {name.removeprefix("val_") for name in figures}
+        if self.mode == "auto" and self.monitor.removeprefix("val_") not in names:
+            raise self._unknown_direction(["loss", *sorted(names - {"loss"})])
+
     def watched(self, logs: Logs | None, missing: str) -> Any:
         """The figure in `logs`; if it is not there, None, with the warning `missing`."""
         self._less_is_better()  # a name that no metric has is an error, not a figure that is missing
@@ -64,11 +70,14 @@ class Monitor(Callback):
             direction = _direction(metric) if metric.name == name else None
             if direction is not None:
                 return direction == "down"
-        known = dict.fromkeys(("loss", *(metric.name for metric in self.model.metrics)))
-        raise UsageError(
+        raise self._unknown_direction(["loss", *(metric.name for metric in self.model.metrics)])
+
+    def _unknown_direction(self, known: list[str]) -> UsageError:
+        """The error, in Keras's words, for a figure of which nobody says which way is better."""
+        return UsageError(
             f"{type(self).__name__} callback received monitor={self.monitor}, but netchu isn't able to automatically "
             "determine whether that metric should be maximized or minimized",
-            expected=f"monitor among {', '.join(known)}, or a mode",
+            expected=f"monitor among {', '.join(dict.fromkeys(known))}, or a mode",
             got=f"mode={self.mode!r}",
             do="Pass `mode='max'` in order to monitor based on the highest metric value, or pass `mode='min'` in order "
             "to use the lowest value.",

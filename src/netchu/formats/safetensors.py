@@ -83,13 +83,17 @@ def write(
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ModelFileError(str(path), expected="finite weights to save", got=f"NaN or infinity in {name!r}")
-    try:
-        header = json.dumps({"format": FORMAT, "config": config, "info": info}, sort_keys=True, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise UsageError("save", expected="JSON values in the configuration and in info", got=f"{error}") from None
-    data = pack({"netchu": header}, arrays)
+    data = pack({"netchu": header(config, info)}, arrays)
     check(str(path), data[: 8 + header_length(str(path), data, len(data))], len(data))
     write_atomically(path, data)
+
+
+def header(config: dict[str, Any], info: dict[str, Any]) -> str:
+    """The document in a model file's header; UsageError for what is no JSON."""
+    try:
+        return json.dumps({"format": FORMAT, "config": config, "info": info}, sort_keys=True, allow_nan=False)
+    except (RecursionError, TypeError, ValueError) as error:
+        raise UsageError("save", expected="JSON values in the configuration and in info", got=f"{error}") from None
 
 
 def pack(metadata: dict[str, str], arrays: dict[str, np.ndarray]) -> bytes:

@@ -131,14 +131,22 @@ def save_model(
         ModelFileError: weights with NaN or infinity.
         OSError: the file cannot be written; an old one stays.
     """
+    members, with_optimizer = documents(model, settings, info)
+    members[WEIGHTS] = _weights_file(model, fspath(filepath), with_optimizer)
+    write_atomically(filepath, write_archive(members))
+
+
+def documents(
+    model: Model, settings: Mapping[str, Any] | None, info: Mapping[str, Any]
+) -> tuple[dict[str, bytes], bool]:
+    """The members of a `.keras` file but the weights, and whether these hold the optimizer's state; see `save_model`."""
     config = model_to_keras(model) | {"compile_config": _compile_to_keras(settings, model.run_eagerly)}
     about = {"keras_version": KERAS_VERSION, "date_saved": "1980-01-01@00:00:00", "netchu": dict(info)}
     members = {
         "metadata.json": json.dumps(about, sort_keys=True, allow_nan=False).encode(),
         "config.json": json.dumps(config, allow_nan=False).encode(),
-        WEIGHTS: _weights_file(model, fspath(filepath), with_optimizer=bool(config["compile_config"])),
     }
-    write_atomically(filepath, write_archive(members))
+    return members, bool(config["compile_config"])
 
 
 def save_weights(model: Model, filepath: str | PathLike[str]) -> None:

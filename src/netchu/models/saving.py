@@ -54,6 +54,26 @@ def save_model(model: TrainableModel, filepath: str | PathLike[str]) -> None:
         UsageError, ModelFileError, OSError: see there.
     """
     path = checked_path("save", filepath=filepath)
+    config, about = checked_documents(model, path)
+    if path.endswith(".keras"):
+        from netchu.interop import keras  # loaded when it is asked for
+
+        keras.save_model(model, path, config["compile"], model.info)
+        return
+    arrays = {name: variable.numpy() for name, variable in model.named_weights().items()}
+    safetensors.write(path, config, about, arrays)
+
+
+def checked_documents(model: TrainableModel, path: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a file says of a model besides its weights, its configuration and its info; nothing is written.
+
+    Args:
+        model: built.
+        path: of the file.
+
+    Raises:
+        UsageError: a model, or a name, that could not be saved.
+    """
     if not path.endswith((".safetensors", ".keras")):
         raise UsageError("save", expected="a name ending in .safetensors or .keras", got=f"filepath={path!r}")
     if not model.built:
@@ -62,20 +82,20 @@ def save_model(model: TrainableModel, filepath: str | PathLike[str]) -> None:
     check_counts("save", config)
     check_outputs("save", model)
     _refuse_what_cannot_be_named(model)
-    if path.endswith(".keras"):
-        from netchu.interop import keras  # loaded when it is asked for
-
-        keras.save_model(model, path, config["compile"], model.info)
-        return
     engine = engines.current()
     about = {
         "engine": engine.name,
         "engine_version": engine.version(),
         "threads": engine.threads(),
         "seed": random.seed(),
+        **model.info,
     }
-    arrays = {name: variable.numpy() for name, variable in model.named_weights().items()}
-    safetensors.write(path, config, {**about, **model.info}, arrays)
+    safetensors.header(config, about)
+    if path.endswith(".keras"):
+        from netchu.interop import keras  # loaded when it is asked for
+
+        keras.documents(model, config["compile"], model.info)
+    return config, about
 
 
 def compile_config(model: TrainableModel) -> dict[str, Any] | None:

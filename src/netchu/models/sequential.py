@@ -256,6 +256,10 @@ class Sequential(Trainer):
         """
         saving.save_model(self, filepath)
 
+    def check_savable(self, filepath: str | PathLike[str]) -> None:
+        """Raise what `save` would, but for trouble with the disk and weights that are not finite; write nothing."""
+        saving.checked_documents(self, str(filepath))
+
     def save_weights(self, filepath: str | PathLike[str]) -> None:
         """Write the weights, and the optimizer's state, to a `.weights.h5` file, which Keras reads, too.
 

@@ -38,7 +38,7 @@ def write_atomically(path: str | PathLike[str], data: bytes | bytearray) -> None
         UsageError: a name that no system allows.
     """
     target = Path(path)
-    prefix, suffix = temporary_name(target.name, "*").split("*")
+    prefix, suffix = temporary_name(target.name, "/").split("/")  # which no name has
     try:
         descriptor, temporary = tempfile.mkstemp(suffix, prefix, target.parent)
     except ValueError:

@@ -57,6 +57,11 @@ class Measures:
             metric.name = name
 
     @property
+    def names(self) -> list[str]:
+        """Of the figures that there will be: the loss, the metrics, the weighted metrics."""
+        return ["loss", *self._names]
+
+    @property
     def all(self) -> list[Metric]:
         """The mean loss, the metrics, the weighted metrics; before `build` those that are no names."""
         metrics = (*self.plain, *self.weighted) if self.built else (*self.plain_given, *self.weighted_given)

@@ -18,7 +18,7 @@ from netchu import engines
 from netchu.arguments import check_whole
 from netchu.callbacks import BackupAndRestore, Callback, CallbackList, History
 from netchu.callbacks.averaging import EndWithAverages
-from netchu.callbacks.base import Logs
+from netchu.callbacks.base import Logs, listed
 from netchu.callbacks.progress import ProgressLine, checked_verbose
 from netchu.callbacks.stopping import wants_nan
 from netchu.errors import DataError, UsageError
@@ -122,6 +122,7 @@ class Trainer(Learner):
         validation = None if given is None else evaluation_data("fit", self, given, validation_size, finite=finite)
         self.history = History()
         hooks = self._hooks(callbacks, verbose, epochs, steps_per_epoch or data.steps, self.history)
+        hooks.foresee(self.figure_names(validated=validation is not None))
         validate = self._validator(validation, validation_steps, validation_freq)
         run = Run(data, range(initial_epoch, epochs), steps_per_epoch, hooks, self.history, validate)
         settings = {"shuffle": shuffle, "steps_per_epoch": steps_per_epoch, "initial_epoch": initial_epoch,
@@ -129,6 +130,11 @@ class Trainer(Learner):
         with self._saver(run, validation, settings) as saver:
             self._run(run, saver)
         return self.history
+
+    def figure_names(self, validated: bool) -> frozenset[str]:
+        """The names of the figures of an epoch."""
+        names = {*self.metrics_names, *(self.measures.names if self.measures is not None else ())}
+        return frozenset(names | {f"val_{name}" for name in names} if validated else names)
 
     def _saver(self, run: Run, validation: Batches | None, settings: dict[str, Any]) -> AbstractContextManager[Saver]:
         """Who keeps the run: the `BackupAndRestore` among the callbacks, if there is one."""
@@ -334,7 +340,7 @@ class Trainer(Learner):
         Before all stands what ends a training with averaged weights, so that `on_train_end` of the others finds them.
         """
         averaging = [EndWithAverages()] if self.optimizer is not None and self.optimizer.use_ema else []
-        given = [*averaging, *([callbacks] if isinstance(callbacks, Callback) else callbacks or ()), *own]
+        given = [*averaging, *listed(callbacks), *own]
         shown = checked_verbose(verbose)
         if shown != 0 and not any(isinstance(callback, ProgressLine) for callback in given):
             given.append(ProgressLine(shown))
