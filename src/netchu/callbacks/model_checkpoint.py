@@ -153,7 +153,7 @@ class ModelCheckpoint(Monitor):
         folder = next(path for path in (wanted, *wanted.parents) if path.exists())
         if not folder.is_dir() or not os.access(folder, os.W_OK):
             raise UsageError("ModelCheckpoint", expected="a folder that can be written", got=f"{str(folder)!r}")
-        if self.model.built and not self.save_weights_only:
+        if getattr(self.model, "built", False) and not self.save_weights_only:
             self.model.check_savable(self.filepath)
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:

@@ -139,7 +139,7 @@ def save_model(
 def documents(
     model: Model, settings: Mapping[str, Any] | None, info: Mapping[str, Any]
 ) -> tuple[dict[str, bytes], bool]:
-    """The members of a `.keras` file but the weights, and whether these hold the optimizer's state; see `save_model`."""
+    """The members of a `.keras` file but the weights, and whether these hold the optimizer's state."""
     config = model_to_keras(model) | {"compile_config": _compile_to_keras(settings, model.run_eagerly)}
     about = {"keras_version": KERAS_VERSION, "date_saved": "1980-01-01@00:00:00", "netchu": dict(info)}
     members = {
