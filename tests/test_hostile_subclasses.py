@@ -238,7 +238,8 @@ class Nothing:
 
 
 NO_RETURN: dict[str, Callable[[], Any]] = {
-    r"Mine\.call: expected a tensor": lambda: silent(Layer, call="")()(X),
+    r"Mine\.call: expected a tensor": lambda: fitted(parts=[silent(Layer, call="")()]),
+    r"Mine\.call: expected a tensor\.": lambda: fitted(silent(Sequential, call="")),
     r"Mine\.call: expected the losses": lambda: silent(losses.Loss, call="")()(X, X),
     r"Mine\.result: expected a number": lambda: fitted(metrics=[silent(metrics.Metric, update_state="", result="")()]),
     r"Mine\.train_step: expected a dictionary": lambda: fitted(silent(Sequential, train_step="")),

@@ -71,10 +71,10 @@ def test_every_layer_there_and_back(name: str, keras: ModuleType, tmp_path: Path
     x = rng.normal(0, 1, (3, *case.sample)).astype("float32")
     theirs = by_keras(keras, model, tmp_path)
     assert_same_weights(theirs, model)
-    assert_close(np.asarray(theirs(x, training=False)), model(x).numpy(), rtol=ENGINE_RTOL)
+    assert_close(np.asarray(theirs(x, training=False)), model(x, training=False).numpy(), rtol=ENGINE_RTOL)
     again = back(theirs, tmp_path)
     assert_same_weights(again, model)
-    assert_same_bits(again(x).numpy(), model(x).numpy())
+    assert_same_bits(again(x, training=False).numpy(), model(x, training=False).numpy())
 
 
 @pytest.mark.filterwarnings(THEIRS)

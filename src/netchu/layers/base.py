@@ -118,7 +118,8 @@ class Layer(Configurable):
         with carrying(state, arrays, strict=False), tapes_set_aside(), nobody_listening():
             try:
                 x = ops.zeros(tuple(n or 1 for n in input_shape), dtype=self.dtype)
-                return (None, *self(x, training=False).shape[1:])
+                y = returned(f"{type(self).__name__}.call", "a tensor", self(x, training=False))
+                return (None, *y.shape[1:])
             finally:
                 self.forget_losses()
 
@@ -182,7 +183,7 @@ class Layer(Configurable):
                 is not given, the call around this one decides, then the default in `call`.
 
         Raises:
-            UsageError: `call` returned nothing.
+            UsageError: `call` returned nothing, within a step or another layer's call.
         """
         outer = (here.layer, registry.thread.works, open_calls.training)
         signature, frozen = self._signature(), not self.trainable
@@ -198,7 +199,9 @@ class Layer(Configurable):
                 self.forget_losses()
             if signature.takes_training and training is not None:
                 others["training"] = training
-            y = returned(f"{type(self).__name__}.call", "a tensor", self.call(x, **others))
+            y = self.call(x, **others)
+            if outer[1]:  # somebody goes on with it: a layer around this one, or a step
+                returned(f"{type(self).__name__}.call", "a tensor", y)
             if self.activity_regularizer is not None:  # a mean over samples, as the loss is
                 self.add_loss(self.activity_regularizer(y) / max(y.shape[0], 1))
         finally:
