@@ -47,9 +47,9 @@ def check_training_data(where: str, model: Learner, arrays: dict[str, np.ndarray
     x = check_input(model, arrays["x"])
     if finite:
         double = any(w.dtype == "float64" for w in model.weights)
-        largest = FLOAT64_MAX if double else FLOAT32_MAX
         for name, a in arrays.items():
-            check_finite(where, name, a, largest)
+            kept = double if name != "x" else model.dtype == "float64"  # a model casts what it is given
+            check_finite(where, name, a, FLOAT64_MAX if kept else FLOAT32_MAX)
     if "y" in arrays:
         check_whole_numbers("y", arrays["y"], engines.current().whole_bytes)
         _check_targets(model, arrays["y"], model.compute_output_shape((None, *x.shape[1:])))

@@ -13,6 +13,7 @@ from netchu.training import checks
 from netchu.training.arrays import (
     Batch,
     as_array,
+    check_lengths,
     is_arrays,
     split_validation,
     unpack_x_y_sample_weight,
@@ -118,7 +119,9 @@ def prediction_data(model: Learner, x: Any, batch_size: int) -> Batches:
         return ArrayBatches(checks.check_input(model, as_array(x, "x")), batch_size=batch_size, where="predict")
 
     def checked(batch: Batch) -> Batch:
-        return checks.check_input(model, as_array(batch[0], "x")), None, None
+        x = as_array(batch[0], "x")
+        check_lengths({"x": x})  # the layers look at its shape: batches may differ in it
+        return x, None, None
 
     return iterable_batches(x, checked, where="predict")
 
