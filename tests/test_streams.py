@@ -201,7 +201,7 @@ def test_single_samples_by_number_are_refused_in_a_sentence() -> None:
         line().fit(samples, verbose=0)
 
 
-@pytest.mark.parametrize("x", [3, None, object(), 1.5, Numbered], ids=repr)
+@pytest.mark.parametrize("x", [3, None, object(), 1.5, Numbered], ids=["int", "none", "object", "float", "class"])
 def test_what_is_neither_arrays_nor_batches_is_refused(x: Any) -> None:
     model = line()
     for call in (model.fit, model.evaluate, model.predict):
