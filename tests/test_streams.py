@@ -13,8 +13,8 @@ import pytest
 
 import netchu
 from netchu.callbacks import Callback, LambdaCallback
-from netchu.errors import DataError, NetchuError, UsageError
-from netchu.layers import Dense, Input
+from netchu.errors import DataError, NetchuError, ShapeError, UsageError
+from netchu.layers import Dense, Flatten, Input
 from netchu.training.batches import IndexedBatches
 from small_nets import fixed_weights
 
@@ -387,3 +387,24 @@ def test_steps_that_do_not_fit_the_data_go_through_it_again_and_again(steps: int
     times = np.bincount(np.array(seen, int), minlength=80)
     assert times.sum() == 32 * steps
     assert times.max() - times.min() <= 1
+
+
+def test_batches_that_are_predicted_may_differ_in_shape() -> None:
+    x = np.arange(35, dtype="float32")
+    flat = netchu.Sequential([Flatten()]).predict([(x.reshape(1, 5, 7),), (x.reshape(1, 7, 5),)], verbose=0)
+    np.testing.assert_array_equal(flat, np.stack([x, x]))
+    with pytest.raises(ShapeError, match="axis -1 of input shape to have value 2"):
+        line().predict([(x.reshape(5, 7),)], verbose=0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_number_that_the_models_type_cannot_hold_is_said(dtype: str) -> None:
+    model = netchu.Sequential([Input((6,)), Dense(1, dtype="float64", kernel_initializer="zeros")], dtype=dtype)
+    model.compile(netchu.optimizers.SGD(0.0), "mae")
+    x = np.ones((4, 6))
+    x[2, 1] = 1e300
+    if dtype == "float64":
+        assert model.fit(x, np.ones(4), verbose=0).history["loss"] == [1.0]
+        return
+    with pytest.raises(DataError, match=r"numbers that float32 can hold in x\. Got: x\[2, 1\]=1e\+300"):
+        model.fit(x, np.ones(4), verbose=0)
