@@ -9,6 +9,8 @@ Numbers are truth values, whole numbers and floats.  Texts, dates, complex numbe
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from netchu.errors import DataError, NetchuError
@@ -37,6 +39,17 @@ def plain_array(name: str, value: object) -> np.ndarray:
     if array.dtype.itemsize > 8:  # NumPy's longest floats, which no engine has
         return np.asarray(array, dtype=np.float64)
     return np.asarray(array, dtype=array.dtype.newbyteorder("="))
+
+
+def plain_arrays(name: str, values: object) -> list[np.ndarray]:
+    """Each of several values as a plain array; see `plain_array`.
+
+    Raises:
+        DataError: also where `values` cannot be gone through.
+    """
+    if not isinstance(values, Iterable):
+        raise DataError(name, expected="a list of arrays", got=f"{values!r:.60}")
+    return [plain_array(f"{name}, [{i}]", value) for i, value in enumerate(values)]
 
 
 def _array_of(name: str, value: object) -> np.ndarray:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from netchu.array_likes import plain_array
 from netchu.datasets.idx import idx_sha256
 from netchu.errors import DataError
 
@@ -59,10 +60,10 @@ class Dataset:
     def __post_init__(self) -> None:
         """Check the arrays once, so that nobody after this has to."""
         for half in ("train", "test"):
-            images = getattr(self, f"x_{half}")
-            labels = getattr(self, f"y_{half}")
-            _check_images(self.source, f"x_{half}", images)
-            object.__setattr__(self, f"y_{half}", _checked_labels(self.source, f"y_{half}", labels))
+            images = _checked_images(self.source, f"x_{half}", getattr(self, f"x_{half}"))
+            labels = _checked_labels(self.source, f"y_{half}", getattr(self, f"y_{half}"))
+            object.__setattr__(self, f"x_{half}", images)
+            object.__setattr__(self, f"y_{half}", labels)
             if len(images) != len(labels):
                 got = f"{len(images)} images in x_{half} and {len(labels)} labels in y_{half}"
                 raise DataError(self.source, expected="one label for each image", got=got)
@@ -91,33 +92,36 @@ class Dataset:
         return f"Dataset(name={self.name!r}, source={self.source!r}, {shapes})"
 
 
-def _check_images(source: str, key: str, images: NDArray[Any]) -> None:
-    if images.dtype != np.uint8:
+def _checked_images(source: str, key: str, images: Any) -> Pixels:
+    pixels: Pixels = plain_array(f"{source}: {key}", images)
+    if pixels.dtype != np.uint8:
         raise DataError(
             source,
             expected=f"{key} to hold pixels as uint8, 0 to 255",
-            got=f"dtype={images.dtype}",
+            got=f"dtype={pixels.dtype}",
             do="For pixels from 0 to 1 store numpy.rint(x * 255).astype(numpy.uint8).",
         )
-    if images.ndim not in (3, 4) or 0 in images.shape:
+    if pixels.ndim not in (3, 4) or 0 in pixels.shape:
         raise DataError(
             source,
             expected=f"{key} of shape (images, height, width) or (images, height, width, channels), none empty",
-            got=f"shape={images.shape}",
+            got=f"shape={pixels.shape}",
         )
+    return pixels
 
 
-def _checked_labels(source: str, key: str, labels: NDArray[Any]) -> Pixels:
-    if labels.ndim != 1 or not labels.size:
-        do = "For one-hot rows store labels.argmax(axis=1)." if labels.ndim == 2 else ""
-        raise DataError(source, expected=f"{key} of shape (images,)", got=f"shape={labels.shape}", do=do)
-    if labels.dtype.kind not in "iu":
+def _checked_labels(source: str, key: str, labels: Any) -> Pixels:
+    given: NDArray[Any] = plain_array(f"{source}: {key}", labels)
+    if given.ndim != 1 or not given.size:
+        do = "For one-hot rows store labels.argmax(axis=1)." if given.ndim == 2 else ""
+        raise DataError(source, expected=f"{key} of shape (images,)", got=f"shape={given.shape}", do=do)
+    if given.dtype.kind not in "iu":
         do = "Store labels.astype(numpy.uint8)."
-        raise DataError(source, expected=f"{key} to hold whole numbers", got=f"dtype={labels.dtype}", do=do)
-    low, high = int(labels.min()), int(labels.max())
+        raise DataError(source, expected=f"{key} to hold whole numbers", got=f"dtype={given.dtype}", do=do)
+    low, high = int(given.min()), int(given.max())
     if low < 0 or high > 255:
         raise DataError(source, expected=f"{key} from 0 to 255", got=f"values from {low} to {high}")
-    return labels.astype(np.uint8, copy=False)
+    return given.astype(np.uint8, copy=False)
 
 
 def scale_pixels(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -139,7 +143,7 @@ def scale_pixels(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         >>> scale_pixels(np.full((1, 1, 2), 255, dtype=np.uint8))
         array([[1., 1.]], dtype=float32)
     """
-    _check_images("scale_pixels", "images", images)
+    images = _checked_images("scale_pixels", "images", images)
     pixels = images.reshape(len(images), -1)  # (images, height * width * channels)
     return np.divide(pixels, np.float32(255), out=_fresh(pixels.shape), dtype=np.float32)
 

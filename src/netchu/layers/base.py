@@ -22,6 +22,7 @@ import numpy as np
 
 from netchu import constraints, initializers, ops, registry, regularizers
 from netchu.arguments import checked_name, checked_shape, returned
+from netchu.array_likes import plain_arrays
 from netchu.engines.contract import checked_dtype
 from netchu.engines.tracing import carrying
 from netchu.errors import ShapeError, UsageError, missing_method
@@ -351,11 +352,12 @@ class Layer(Configurable):
         """Assign values in the order of `get_weights`.
 
         Raises:
+            DataError: something that is no array of numbers.
             ShapeError: another number of arrays, or other shapes; every mismatch is listed.  Nothing is changed then.
         """
-        own = self.weights
-        got = [tuple(np.shape(value)) for value in weights]
-        wrong = [f"[{i}] {w.name} {w.shape} got {s}" for i, (w, s) in enumerate(zip(own, got)) if w.shape != s]
+        own, weights = self.weights, plain_arrays(f"set_weights of {self.name!r}", weights)
+        pairs = enumerate(zip(own, weights))
+        wrong = [f"[{i}] {w.name} {w.shape} got {a.shape}" for i, (w, a) in pairs if w.shape != a.shape]
         if len(own) != len(weights) or wrong:
             raise ShapeError(
                 f"set_weights of {self.name!r}",
