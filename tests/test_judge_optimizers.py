@@ -241,6 +241,7 @@ def averaged_steps(optimizer: Any) -> tuple[list[Variable], list[list[np.ndarray
     return weights, after
 
 
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
 @pytest.mark.parametrize("steps", [None, 2])
 def test_a_weight_without_gradient_is_averaged_and_a_constraint_comes_after(keras: Any, steps: int | None) -> None:
     settings = {
@@ -337,6 +338,7 @@ def test_weights_are_spared_weight_decay(keras: Any) -> None:
             assert_close(own, right, atol=STEP_ATOL, what=str(spare))
 
 
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
 @pytest.mark.parametrize("steps", [None, 3])
 def test_a_weight_without_gradient(keras: Any, steps: int | None) -> None:
     own, theirs = (library.Adam(0.1, gradient_accumulation_steps=steps) for library in (optimizers, keras.optimizers))

@@ -14,8 +14,8 @@ from __future__ import annotations
 import math
 import numbers
 import os
-from collections.abc import Sequence
-from typing import TypeGuard, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeGuard, TypeVar
 
 from netchu.errors import UsageError
 
@@ -175,3 +175,17 @@ def checked_path(where: str, **values: object) -> str:
         expected = f"{name} as the name of a file, a str or pathlib.Path"
         raise UsageError(where, expected=expected, got=f"{name}={value!r:.60}")
     return path
+
+
+def checked_list(where: str, **values: object) -> list[Any]:
+    """The items of a list, a tuple or an array; UsageError for what has none, a text or a dictionary.
+
+    Args:
+        where: whose argument it is, for the message.
+        **values: it, by the name of the argument.
+    """
+    ((name, value),) = values.items()
+    no_list = isinstance(value, (str, bytes, Mapping, type)) or getattr(value, "shape", None) == ()
+    if no_list or not isinstance(value, Iterable):
+        raise UsageError(where, expected=f"{name} as a list", got=f"{name}={value!r:.60}")
+    return list(value)

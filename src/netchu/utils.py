@@ -44,11 +44,11 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
         DataError: labels that are no whole numbers, or lie outside [0, num_classes).
         UsageError: `num_classes` is no whole number from 1.
     """
-    check_whole("to_categorical", 1, or_none=True, num_classes=num_classes)
+    check_whole("to_categorical", 1, 2**31, or_none=True, num_classes=num_classes)
     labels = plain_array("to_categorical", x)
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels.reshape(labels.shape[:-1])
-    if labels.dtype.kind == "f" and not (whole := labels == np.floor(labels)).all():
+    if labels.dtype.kind == "f" and not (whole := np.isfinite(labels) & (labels == np.floor(labels))).all():
         raise DataError("to_categorical", expected="integer labels", got=f"label {labels[~whole][0]}")
     classes = num_classes or (int(labels.max()) + 1 if labels.size else 0)
     if labels.size and (labels.min() < 0 or labels.max() >= classes):

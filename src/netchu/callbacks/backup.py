@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from os import PathLike, fspath
+from os import PathLike
 
-from netchu.arguments import positive_integer
+from netchu.arguments import checked_path, positive_integer
 from netchu.callbacks.base import Callback
 from netchu.errors import UsageError
 
@@ -41,7 +41,7 @@ class BackupAndRestore(Callback):
     ) -> None:
         if save_freq != "epoch":
             save_freq = positive_integer("BackupAndRestore", "save_freq", save_freq)
-        if not fspath(backup_dir):
+        if not checked_path("BackupAndRestore", backup_dir=backup_dir):
             raise UsageError("BackupAndRestore", expected="the name of a folder", got="backup_dir=''")
         self.backup_dir = backup_dir
         self.save_freq = save_freq

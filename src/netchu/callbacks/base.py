@@ -179,7 +179,7 @@ class CallbackList(Callback):
     """
 
     def __init__(self, callbacks: Sequence[Callback], model: Any, params: dict[str, Any]) -> None:
-        self.callbacks = list(callbacks)
+        self.callbacks = listed(callbacks)
         self.model = model
         for callback in self.callbacks:
             if not isinstance(callback, Callback):

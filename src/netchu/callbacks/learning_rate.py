@@ -7,11 +7,13 @@ follows a schedule within the epoch belongs to the optimizer: `netchu.optimizers
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from netchu.arguments import check_numbers
 from netchu.callbacks.base import Callback, Logs, State
 from netchu.callbacks.monitoring import Monitor
 from netchu.errors import UsageError
@@ -116,6 +118,7 @@ class ReduceLROnPlateau(Monitor):
         min_lr: float = 0.0,
     ) -> None:
         super().__init__(monitor, mode, min_delta=min_delta)
+        check_numbers("ReduceLROnPlateau", -math.inf, factor=factor)
         if factor >= 1.0:
             words = "ReduceLROnPlateau does not support a factor >= 1.0"
             raise UsageError(words, expected="a factor that lowers the learning rate, such as 0.1", got=f"{factor=}")

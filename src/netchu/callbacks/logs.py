@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from netchu import engines, random
-from netchu.arguments import check_whole
+from netchu.arguments import check_whole, checked_path
 from netchu.callbacks import appending
 from netchu.callbacks.base import Callback, Logs, State
 from netchu.errors import UsageError
@@ -47,7 +47,7 @@ class CSVLogger(Callback):
     def __init__(self, filename: str | PathLike[str], separator: str = ",", append: bool = False) -> None:
         if not isinstance(separator, str) or len(separator) != 1:
             raise UsageError("CSVLogger", expected="separator to be one character", got=f"{separator=}")
-        self.filename = os.fspath(filename)
+        self.filename = checked_path("CSVLogger", filename=filename)
         self.separator = separator
         self.append = append
         self.keys: list[str] | None = None
@@ -116,8 +116,10 @@ class RunLog(Callback):
         self, folder: str | PathLike[str], batch_freq: int = 0, about: Mapping[str, Any] | None = None
     ) -> None:
         check_whole("RunLog", batch_freq=batch_freq)
-        self.folder = Path(folder)
+        self.folder = Path(checked_path("RunLog", folder=folder))
         self.batch_freq = batch_freq
+        if about is not None and not isinstance(about, Mapping):
+            raise UsageError("RunLog", expected="about as a dictionary", got=f"about={about!r:.60}")
         self.about = dict(about or {})
         try:
             json.dumps(self.about, allow_nan=False)

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
 import numpy as np
 
+from netchu.arguments import check_numbers
 from netchu.callbacks.base import Callback, Logs
 from netchu.errors import UsageError
 
@@ -32,6 +34,7 @@ class Monitor(Callback):
             name = type(self).__name__
             warnings.warn(f"{name} mode '{mode}' is unknown, fallback to auto mode.", stacklevel=3)
             mode = "auto"
+        check_numbers(type(self).__name__, -math.inf, min_delta=min_delta)
         self.monitor = monitor
         self.mode = mode
         self.best = best

@@ -11,7 +11,7 @@ import time
 from os import PathLike
 from pathlib import Path
 
-from netchu.arguments import check_whole, is_whole
+from netchu.arguments import check_whole, checked_path, is_whole
 from netchu.callbacks import appending, event_file
 from netchu.callbacks.base import Callback, Logs, State
 from netchu.errors import UsageError
@@ -86,7 +86,7 @@ class TensorBoard(Callback):
             embeddings_metadata=embeddings_metadata,
         )
         check_whole("TensorBoard", histogram_freq=histogram_freq)
-        self.log_dir = os.fspath(log_dir)
+        self.log_dir = checked_path("TensorBoard", log_dir=log_dir)
         self.histogram_freq = histogram_freq
         self.write_graph = write_graph
         self.write_steps_per_second = write_steps_per_second

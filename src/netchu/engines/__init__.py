@@ -68,6 +68,8 @@ def set_engine(name: str) -> Engine:
             forked from one in which the engine's library had begun to compute.
     """
     global _current
+    if not isinstance(name, str):
+        raise unknown_name("engine", name, engine_names(), where="set_engine: name")
     if name in _left_behind:
         raise left_behind(name)
     if name not in _loaded:

@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from netchu import ops
-from netchu.arguments import check_numbers, is_whole
+from netchu.arguments import check_numbers, checked_list, is_whole
 from netchu.engines import Array, Shape, xp
 from netchu.errors import ShapeError, UsageError
 from netchu.layers.base import BatchShape, ShapeKeepingLayer
@@ -63,7 +63,8 @@ class Dropout(_Random):
         super().__init__(seed, **settings)
         check_numbers(type(self).__name__, 0, 1, below=True, rate=rate)
         self.rate = rate
-        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        given = None if noise_shape is None else checked_list(type(self).__name__, noise_shape=noise_shape)
+        self.noise_shape = None if given is None else tuple(given)
         if not all(n is None or (is_whole(n) and n >= 1) for n in self.noise_shape or ()):
             raise UsageError(
                 type(self).__name__, expected="noise_shape of lengths or None", got=f"noise_shape={noise_shape!r:.60}"

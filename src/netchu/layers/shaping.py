@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from netchu import ops
-from netchu.arguments import is_whole
+from netchu.arguments import checked_list, is_whole
 from netchu.errors import ShapeError, UsageError
 from netchu.layers.base import MAX_AXES, BatchShape, Layer, ShapeKeepingLayer
 from netchu.layers.images import check_images
@@ -86,7 +86,7 @@ class Permute(Layer):
 
     def __init__(self, dims: tuple[int, ...], **settings: Any) -> None:
         super().__init__(**settings)
-        self.dims = tuple(dims)
+        self.dims = tuple(checked_list("Permute", dims=dims))
         if not all(map(is_whole, self.dims)) or sorted(self.dims) != list(range(1, len(self.dims) + 1)):
             raise UsageError("Permute", expected="each axis once, counted from 1", got=f"dims={dims!r:.60}")
 

@@ -6,13 +6,14 @@ more thresholds cost time and memory in proportion to (thresholds x predictions 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from netchu import ops
-from netchu.arguments import check_choice, check_numbers, check_whole
+from netchu.arguments import check_choice, check_numbers, check_whole, checked_list
 from netchu.errors import ShapeError, UsageError
 from netchu.metrics.base import Metric, ratio, weights_of
 from netchu.metrics.confusion import count, paired
@@ -67,11 +68,11 @@ class AUC(Metric):
         super().__init__(name, dtype)
         self.curve = str(curve).upper()
         self.summation_method = str(summation_method).lower()
-        self.num_thresholds = num_thresholds if thresholds is None else len(thresholds) + 2
-        self._inner = None if thresholds is None else [float(t) for t in sorted(thresholds)]
+        self._inner = None if thresholds is None else _sorted_numbers(thresholds=thresholds)
+        self.num_thresholds = num_thresholds if self._inner is None else len(self._inner) + 2
         self.multi_label = multi_label
         self.num_labels = num_labels
-        self.label_weights = None if label_weights is None else [float(weight) for weight in label_weights]
+        self.label_weights = None if label_weights is None else _numbers(label_weights=label_weights)
         self.from_logits = from_logits
         self._check()
         inner = np.linspace(0, 1, self.num_thresholds)[1:-1] if self._inner is None else self._inner
@@ -168,3 +169,15 @@ def _area_between_counts(tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
     both = ops.logical_and(p[:-1] > 0.0, p[1:] > 0.0)
     growth = ops.where(both, ratio(p[:-1], p[1:]), 1.0)
     return ops.sum(ratio(slope * (d_tp + intercept * ops.log(growth)), tp[1:] + fn[1:]), axis=0)
+
+
+def _numbers(**values: object) -> list[float]:
+    """A list of numbers, given by the name of the argument; UsageError if it is something else."""
+    numbers = checked_list("AUC", **values)
+    for number in numbers:
+        check_numbers("AUC", -math.inf, **dict.fromkeys(values, number))
+    return [float(number) for number in numbers]
+
+
+def _sorted_numbers(**values: object) -> list[float]:
+    return sorted(_numbers(**values))

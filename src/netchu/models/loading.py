@@ -38,12 +38,15 @@ def load_model(
         compile: whether to compile it as it was.
 
     Raises:
-        UsageError: no name of a file.
+        UsageError: no name of a file, or no dictionary of classes.
         DataNotFoundError: no such file.
         ModelFileError: it is no such model, is damaged, names an unknown layer, or its tensors do not fit its
             architecture; found out before anything of its size is allocated.
     """
     path = checked_path("load_model", filepath=filepath)
+    if not isinstance(custom_objects, (Mapping, type(None))):
+        got = f"custom_objects={custom_objects!r:.60}"
+        raise UsageError("load_model", expected="custom_objects as a dictionary, name -> class", got=got)
     load = _load_keras if path.endswith(".keras") else _load_safetensors
     with naming_foreign_files(path):
         return load(path, custom_objects, compile)

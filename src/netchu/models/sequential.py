@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from netchu import layers
+from netchu.arguments import checked_list, is_whole
 from netchu.errors import MissingAttributeError, ShapeError, UsageError, unknown_name
 from netchu.layers.base import BatchShape, Layer
 from netchu.layers.core import InputLayer
@@ -43,7 +44,7 @@ class Sequential(Trainer):
         self._input: InputLayer | None = None
         self._layers: list[Layer] = []
         self._shapes: list[BatchShape] = []  # the model's input, then each layer's output, once they are known
-        for layer in layers or ():
+        for layer in () if layers is None else checked_list("Sequential", layers=layers):
             self.add(layer)
 
     # --- what it is made of ------------------------------------------------------------------------------------------
@@ -123,7 +124,7 @@ class Sequential(Trainer):
             UsageError: there is none; the message lists the names.
         """
         if index is not None:
-            if not -len(self._layers) <= index < len(self._layers):
+            if not is_whole(index) or not -len(self._layers) <= index < len(self._layers):
                 raise UsageError("get_layer", expected=f"an index below {len(self._layers)}", got=f"{index=}")
             return self._layers[index]
         for layer in self._layers:
@@ -170,6 +171,7 @@ class Sequential(Trainer):
 
     def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
         """The shape after the last layer; ShapeError if the model has another input shape."""
+        input_shape = tuple(checked_list("compute_output_shape", input_shape=input_shape))
         own = self._shapes[0] if self._shapes else input_shape
         if len(own) != len(input_shape) or any(None not in (n, m) and n != m for n, m in zip(own, input_shape)):
             raise ShapeError(
@@ -220,6 +222,8 @@ class Sequential(Trainer):
             expand_nested: whether to show the layers of the models in it.
             show_trainable: whether to show which layers are trained.
         """
+        if not callable(print_fn):
+            raise UsageError("summary", expected="print_fn as a function of a text", got=f"print_fn={print_fn!r:.60}")
         print_fn(summary_text(self, line_length, positions, expand_nested, show_trainable))
 
     # --- configuration and files -------------------------------------------------------------------------------------
@@ -236,8 +240,12 @@ class Sequential(Trainer):
             config: as `get_config` gives it.
             custom_objects: class name -> class, for layers of your own.
         """
-        if not isinstance(config["layers"], list):
-            raise UsageError("Sequential", expected="layers as a list", got=f"layers={config['layers']!r:.60}")
+        if not isinstance(config, Mapping) or not isinstance(config.get("layers"), list):
+            got = f"layers={config.get('layers')!r:.60}" if isinstance(config, Mapping) else f"config={config!r:.60}"
+            raise UsageError("Sequential", expected="layers as a list", got=got)
+        if not isinstance(custom_objects, (Mapping, type(None))):
+            got = f"custom_objects={custom_objects!r:.60}"
+            raise UsageError("Sequential", expected="custom_objects as a dictionary, name -> class", got=got)
         inner = SimpleNamespace(from_config=lambda config: cls.from_config(config, custom_objects))
         known = {"Sequential": inner, **(custom_objects or {})}
         return cls([layers.registry.get(entry, known) for entry in config["layers"]], name=config.get("name"))

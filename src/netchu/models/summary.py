@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from netchu.arguments import check_choice, check_whole, checked_list, is_number
 from netchu.errors import UsageError
 from netchu.interop.model import Model, is_model
 from netchu.layers.base import BatchShape, Layer
@@ -49,7 +50,11 @@ def summary_text(
     Raises:
         UsageError: a line too short for its columns.
     """
-    ends = list(positions or POSITIONS)
+    check_whole("summary", 1, 10_000, or_none=True, line_length=line_length)
+    check_choice("summary", (True, False), expand_nested=expand_nested, show_trainable=show_trainable)
+    ends = list(POSITIONS) if positions is None else checked_list("summary", positions=positions)
+    if not ends or not all(is_number(end) and end > 0 for end in ends):
+        raise UsageError("summary", expected="shares of the line, from 0 to 1", got=f"positions={positions!r:.60}")
     if show_trainable:
         ends = [0.9 * end for end in ends] + [1.0]
     widest = WIDEST + TRAINABLE_COLUMN * show_trainable

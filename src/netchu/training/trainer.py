@@ -6,6 +6,7 @@ What becomes of the data stands in `data.py`, the loop of `fit` in `loop.py`, wh
 from __future__ import annotations
 
 import itertools
+import sys
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -217,7 +218,7 @@ class Trainer(Learner):
             The loss (a float), or with metrics [loss, metric, ...] in compile order; or the dictionary.
         """
         self.check_compiled("evaluate")
-        check_whole("evaluate", 1, or_none=True, steps=steps)
+        check_whole("evaluate", 1, sys.maxsize, or_none=True, steps=steps)
         given = x if y is None else (x, y) if sample_weight is None else (x, y, sample_weight)
         data = evaluation_data("evaluate", self, given, 32 if batch_size is None else batch_size)
         with engines.held():
@@ -262,7 +263,7 @@ class Trainer(Learner):
             steps: batches to go through; all if None.
             callbacks: see `netchu.callbacks`.
         """
-        check_whole("predict", 1, or_none=True, batch_size=batch_size, steps=steps)
+        check_whole("predict", 1, sys.maxsize, or_none=True, batch_size=batch_size, steps=steps)
         if is_arrays(x):
             x = samples = as_array(x, "x")
             alone = samples.ndim > 0 and len(samples) == 1 and not callbacks and verbose == 0
@@ -356,7 +357,8 @@ def _check_counts(
 ) -> None:
     """Raise UsageError for a count that is no whole number; a list of epochs to validate after may hold anything."""
     check_whole("fit", epochs=epochs, initial_epoch=initial_epoch)
-    check_whole("fit", 1, or_none=True, steps_per_epoch=steps_per_epoch, validation_steps=validation_steps)
+    steps = {"steps_per_epoch": steps_per_epoch, "validation_steps": validation_steps}
+    check_whole("fit", 1, sys.maxsize, or_none=True, **steps)
     if isinstance(validation_freq, str) or not isinstance(validation_freq, Collection):
         check_whole("fit", 1, validation_freq=validation_freq)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from netchu import ops
-from netchu.arguments import check_numbers, is_number
+from netchu.arguments import check_numbers, checked_list, is_number
 from netchu.errors import UsageError
 from netchu.optimizers.schedules.base import LearningRateSchedule, whole
 from netchu.tensor import Tensor
@@ -107,6 +107,10 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     """
 
     def __init__(self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant") -> None:
+        boundaries = checked_list("PiecewiseConstantDecay", boundaries=boundaries)
+        values = checked_list("PiecewiseConstantDecay", values=values)
+        if not all(map(is_number, (*boundaries, *values))):
+            raise UsageError("PiecewiseConstantDecay", expected="finite numbers", got=f"{boundaries=}, {values=}")
         ascending = boundaries and sorted(set(boundaries)) == list(boundaries)
         if not ascending or len(values) != len(boundaries) + 1 or len(values) > MOST_VALUES:
             raise UsageError(
@@ -114,10 +118,8 @@ class PiecewiseConstantDecay(LearningRateSchedule):
                 expected=f"ascending boundaries, and one value more than boundaries, {MOST_VALUES} at most",
                 got=f"boundaries={boundaries!r:.60}, values={values!r:.60}",
             )
-        if not all(map(is_number, (*boundaries, *values))):
-            raise UsageError("PiecewiseConstantDecay", expected="finite numbers", got=f"{boundaries=}, {values=}")
-        self.boundaries = list(boundaries)
-        self.values = list(values)
+        self.boundaries = boundaries
+        self.values = values
         self.name = name
 
     def __call__(self, step: Any) -> Tensor:
