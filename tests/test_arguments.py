@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,9 @@ from netchu.arguments import (
     check_choice,
     check_numbers,
     check_whole,
+    checked_list,
     checked_name,
+    checked_path,
     is_number,
     is_whole,
     positive_integer,
@@ -160,3 +164,25 @@ def test_a_long_value_is_cut_in_the_sentence() -> None:
     with pytest.raises(UsageError) as error:
         check_whole("f", n="x" * 10_000)
     assert len(str(error.value)) < 120
+
+
+def test_a_bound_that_hardly_anybody_reaches_is_told_to_who_does() -> None:
+    with pytest.raises(UsageError, match=r"steps as a whole number >= 1 or None\. Got: steps=0"):
+        check_whole("f", 1, sys.maxsize, or_none=True, steps=0)
+    with pytest.raises(UsageError, match=rf"steps as a whole number from 1 to {sys.maxsize}\. Got: steps=1000"):
+        check_whole("f", 1, sys.maxsize, steps=10**30)
+
+
+@pytest.mark.parametrize("value", [None, 5, 1.5, b"a", ["a"], {}, Path, object()])
+def test_what_is_no_name_of_a_file_is_refused(value: Any) -> None:
+    assert checked_path("f", filepath="a") == checked_path("f", filepath=Path("a")) == "a"
+    with pytest.raises(UsageError, match=r"f: expected filepath as the name of a file, .* Got: filepath="):
+        checked_path("f", filepath=value)
+
+
+@pytest.mark.parametrize("value", [None, 5, "ab", b"ab", {"a": 1}, list, np.array(3), object()])
+def test_what_is_no_list_is_refused(value: Any) -> None:
+    for good in ([1, 2], (1, 2), np.array([1, 2]), iter([1, 2])):
+        assert checked_list("f", dims=good) == [1, 2]
+    with pytest.raises(UsageError, match=r"f: expected dims as a list\. Got: dims="):
+        checked_list("f", dims=value)
