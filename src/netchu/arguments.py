@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import numbers
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeGuard, TypeVar
 
@@ -45,7 +46,8 @@ def check_whole(where: str, least: int = 0, most: float = math.inf, *, or_none: 
     for name, value in values.items():
         if (or_none and value is None) or (is_whole(value) and least <= value <= most):
             continue
-        bounds = f">= {least}" if most == math.inf else f"from {least} to {most:.0f}"
+        hardly_reached = most >= sys.maxsize and not (is_whole(value) and value > most)
+        bounds = f">= {least}" if hardly_reached else f"from {least} to {most}"
         expected = f"{name} as a whole number {bounds}{' or None' if or_none else ''}"
         raise UsageError(where, expected=expected, got=f"{name}={value!r:.60}")
 
