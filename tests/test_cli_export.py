@@ -99,7 +99,7 @@ MISTAKES = {
     f"{MODEL} missing/own.onnx": (66, "Make the folder first"),
     f"{MODEL} folder.onnx": (2, "the name of a file"),
     "none.safetensors own.safetensors": (66, "no such model file"),
-    "own.npz own.safetensors": (65, "a model of netchu or Keras 3"),
+    "own.npz own.safetensors": (65, "expected a model of netchu or Keras 3. Got: NumPy arrays."),
     f"{MODEL} own.onnx --data own.npz": (2, "Add --verify"),
     f"{MODEL}": (2, "requires an argument"),
     f"{MODEL} own.safetensors --verify --data sample": (65, "8 x 8 pixels"),

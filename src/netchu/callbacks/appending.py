@@ -47,7 +47,9 @@ def append(path: str | Path, record: bytes) -> None:
 
 def warn_lost(path: str | Path, error: OSError) -> None:
     """Give a RuntimeWarning that something could not be written, and why."""
-    warnings.warn(f"{path}: a record is lost, training goes on: {error.strerror}", RuntimeWarning, stacklevel=4)
+    warnings.warn(
+        f"{path}: a record is lost, training goes on: {error.strerror or error}", RuntimeWarning, stacklevel=4
+    )
 
 
 def size_on_disk(path: str | Path) -> int:

@@ -221,7 +221,8 @@ def _os_errors_as_sentence(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = f"{error.strerror or error} ({errno.errorcode.get(error.errno or 0, error.errno)})"
+        number = errno.ENOENT if isinstance(error, FileNotFoundError) else error.errno or 0
+        reason = f"{error.strerror or os.strerror(number)} ({errno.errorcode.get(number, number)})"
         raise NetchuError(
             what,
             expected="a disk that takes it",

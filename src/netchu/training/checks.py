@@ -21,7 +21,7 @@ from netchu.ops.crossentropy import check_labels
 from netchu.training.arrays import check_lengths
 from netchu.training.step import Learner
 
-FLOAT32_MAX, FLOAT64_MAX = (float(np.finfo(dtype).max) for dtype in ("float32", "float64"))
+FLOAT32_MAX, FLOAT64_MAX = (np.float64(np.finfo(dtype).max) for dtype in ("float32", "float64"))
 ROUNDING = 1e-6  # by which a target may miss the range of its loss
 
 _hinted: WeakSet[Learner] = WeakSet()
@@ -80,7 +80,7 @@ def check_finite(where: str, name: str, a: np.ndarray, largest: float = FLOAT32_
     """Raise DataError if an array holds NaN, infinity, or more than `largest`, telling the first place."""
     if a.dtype.kind != "f" or isinstance(a, np.memmap):  # a file may be larger than the memory: its batches will tell
         return
-    if a.size == 0 or (a.min() >= -np.float64(largest) and a.max() <= np.float64(largest)):  # neither makes a copy
+    if a.size == 0 or (np.minimum.reduce(a, axis=None) >= -largest and np.maximum.reduce(a, axis=None) <= largest):
         return
     fits = np.abs(a) <= np.float64(largest)
     finite = np.isfinite(a).all()
