@@ -122,14 +122,17 @@ class Configurable:
         """The attributes of a kind, also inside lists, tuples and dictionaries, each once, in order of assignment."""
         found: dict[int, Any] = {}
         kinds = kind if isinstance(kind, tuple) else (kind,)
-        waiting: list[Any] = [[value for key, value in vars(self).items() if key not in _ASIDE]]
+        looked_into = (*kinds, list, tuple, dict)
+        waiting: list[Any] = [v for key, v in vars(self).items() if isinstance(v, looked_into) and key not in _ASIDE][
+            ::-1
+        ]
         while waiting:
             value = waiting.pop()
             if id(value) not in found:  # a list may hold itself
                 found[id(value)] = value
                 if not isinstance(value, kinds):
                     inside = value.values() if isinstance(value, dict) else value
-                    waiting += [part for part in inside if isinstance(part, (*kinds, list, tuple, dict))][::-1]
+                    waiting += [part for part in inside if isinstance(part, looked_into)][::-1]
         return [value for value in found.values() if isinstance(value, kinds)]
 
     def refuse_unknown(self, arguments: dict[str, Any]) -> None:

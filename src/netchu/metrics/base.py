@@ -98,13 +98,14 @@ class Metric(Configurable):
 
     def reset_state(self) -> None:
         """Begin anew: all state is 0, and the metrics that it holds begin anew, too."""
-        for variable in self._own():
-            key = (variable.shape, variable.dtype)
+        for part in dict.fromkeys((*self._own_weights, *self.parts((Variable, Metric)))):
+            if isinstance(part, Metric):
+                part.reset_state()
+                continue
+            key = (part.shape, part.dtype)
             if key not in self._zeros:
                 self._zeros[key] = to_array(np.zeros(*key))
-            variable.replace(self._zeros[key])
-        for metric in self.parts(Metric):
-            metric.reset_state()
+            part.replace(self._zeros[key])
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take a batch into account."""

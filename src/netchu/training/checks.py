@@ -46,10 +46,8 @@ def check_training_data(where: str, model: Learner, arrays: dict[str, np.ndarray
     check_lengths(arrays)
     x = check_input(model, arrays["x"])
     if finite:
-        double = any(w.dtype == "float64" for w in model.weights)
         for name, a in arrays.items():
-            kept = double if name != "x" else model.dtype == "float64"  # a model casts what it is given
-            check_finite(where, name, a, FLOAT64_MAX if kept else FLOAT32_MAX)
+            check_finite(where, name, a, model)
     if "y" in arrays:
         check_whole_numbers("y", arrays["y"], engines.current().whole_bytes)
         _check_targets(model, arrays["y"], model.compute_output_shape((None, *x.shape[1:])))
@@ -76,13 +74,17 @@ def check_input(model: Learner, x: np.ndarray) -> np.ndarray:
     return x
 
 
-def check_finite(where: str, name: str, a: np.ndarray, largest: float = FLOAT32_MAX) -> None:
-    """Raise DataError if an array holds NaN, infinity, or more than `largest`, telling the first place."""
+def check_finite(where: str, name: str, a: np.ndarray, model: Learner) -> None:
+    """Raise DataError if an array holds NaN, infinity, or more than the model's floats can hold; tells the place."""
     if a.dtype.kind != "f" or isinstance(a, np.memmap):  # a file may be larger than the memory: its batches will tell
         return
-    if a.size == 0 or (np.minimum.reduce(a, axis=None) >= -largest and np.maximum.reduce(a, axis=None) <= largest):
+    if a.size == 0 or _is_within(a, FLOAT32_MAX):
         return
-    fits = np.abs(a) <= np.float64(largest)
+    double = any(w.dtype == "float64" for w in model.weights) if name != "x" else model.dtype == "float64"
+    largest = FLOAT64_MAX if double else FLOAT32_MAX  # a model casts x to its own type
+    if _is_within(a, largest):
+        return
+    fits = np.abs(a) <= largest
     finite = np.isfinite(a).all()
     raise DataError(
         where,
@@ -92,6 +94,11 @@ def check_finite(where: str, name: str, a: np.ndarray, largest: float = FLOAT32_
         if finite
         else f"Remove those samples, or write {name} = numpy.nan_to_num({name}).",
     )
+
+
+def _is_within(a: np.ndarray, largest: np.float64) -> bool:
+    """Whether no number is larger, to either side, and none is NaN; neither pass over the array makes a copy."""
+    return bool(np.minimum.reduce(a, axis=None) >= -largest and np.maximum.reduce(a, axis=None) <= largest)
 
 
 def _first(name: str, a: np.ndarray, wrong: np.ndarray) -> str:

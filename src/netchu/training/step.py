@@ -211,7 +211,7 @@ class Learner(Layer):
 
     def reset_metrics(self) -> None:
         """Begin all metrics anew."""
-        for metric in self.metrics:
+        for metric in self._traced.metrics or self.metrics:
             metric.reset_state()
 
     def state(self) -> dict[str, Variable]:

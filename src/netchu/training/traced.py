@@ -25,6 +25,7 @@ from netchu.callbacks.base import Logs
 from netchu.engines import Array
 from netchu.engines.forks import after_fork
 from netchu.listening import nobody_listening
+from netchu.metrics import Metric
 from netchu.operation import tapes_set_aside
 from netchu.registry import Configurable, is_netchus, working
 from netchu.tensor import Variable, unwrap, wrap
@@ -43,6 +44,10 @@ class HasSteps(Protocol):
     @property
     def weights(self) -> list[Variable]:
         """See above."""
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """Those that begin anew with each epoch."""
 
     @property
     def is_traced(self) -> bool:
@@ -82,6 +87,7 @@ class TracedSteps:
         functions: a step on one batch.
         loops: by engine, training steps on many batches, where the engine traces a loop.
         variables: the Variables that the steps carry.
+        metrics: those of the model when a step was last made: to look for them at each batch takes as long as a step.
         lock: held while a step is made, so that two threads do not make one each.
     """
 
@@ -95,6 +101,7 @@ class TracedSteps:
         self.functions: dict[tuple[str, str], Callable[[Batch], Any]] = {}
         self.loops: dict[str, Callable[[Rows], Logs]] = {}
         self.variables: list[Variable] = []
+        self.metrics: list[Metric] = []
         self._parts: dict[tuple[str, str], list[Configurable | Variable]] = {}
         self._changes: dict[tuple[str, str], int] = {}
 
@@ -147,6 +154,7 @@ class TracedSteps:
         self._changes[key] = sum(part.changes for part in self._parts[key])
         variables = model.state()
         self.variables = list(variables.values())
+        self.metrics = model.metrics
         function, names = _on_arrays(model, mode)
         if model.is_traced:
             loop = engine.trace_loop(function, variables) if mode == "train" else None
