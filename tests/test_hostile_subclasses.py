@@ -8,6 +8,8 @@ bases get classes that forget `super().__init__()`, a `return` or a method, and 
 from __future__ import annotations
 
 import inspect
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -352,7 +354,7 @@ def test_further_arguments_reach_call() -> None:
     np.testing.assert_array_equal(layer(X, 2.0, False).numpy(), 2 * plain)
     np.testing.assert_array_equal(layer(inputs=X).numpy(), plain)
     assert (layer(X, training=True).numpy() != plain).any()
-    with pytest.raises(TypeError, match=r"call\(inputs, scale, training\) was given 4 arguments"):
+    with pytest.raises(TypeError, match="too many positional arguments"):
         layer(X, 1.0, False, 3)
 
 
@@ -723,6 +725,178 @@ def test_what_a_file_cannot_hold_is_said_when_it_is_saved_and_no_sooner(thing: A
     with pytest.raises(UsageError, match=r"^save: expected"):
         model.save(tmp_path / "m.safetensors")
     assert not (tmp_path / "m.safetensors").exists()
+
+
+class Grand(Layer):
+    """Takes `units`, keeps it nowhere, and hands the rest on."""
+
+    def __init__(self, units: int, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.dense = Dense(units)
+
+    def call(self, x: Tensor) -> Tensor:
+        return self.dense(x)
+
+
+class Child(Grand):
+    """Fixes one of its base's arguments."""
+
+    def __init__(self, scale: float = 2.0, **settings: Any) -> None:
+        super().__init__(3, **settings)
+        self.scale = scale
+
+
+class Passes(Grand):
+    """Hands on whatever it is given by name."""
+
+    def __init__(self, scale: float = 2.0, **settings: Any) -> None:
+        super().__init__(**settings)
+
+
+class FixedDense(Dense):
+    """Fixes an argument of a class of netchu's."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(3, activation="relu", **settings)
+
+
+class AnyDense(Dense):
+    """Hands on whatever it is given, in whatever way."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+
+
+class PlainDense(Dense):
+    """Has no constructor of its own."""
+
+
+@pytest.mark.parametrize(
+    ("layer", "config"),
+    [
+        (Child(), {"scale": 2.0, "name": "child"}),
+        (Child(5.0, name="me"), {"scale": 5.0, "name": "me"}),
+        (Passes(units=4, trainable=False), {"units": 4, "scale": 2.0, "trainable": False, "name": "passes"}),
+        (FixedDense(), {"name": "fixed_dense"}),
+        (FixedDense(use_bias=False), {"use_bias": False, "name": "fixed_dense"}),
+    ],
+    ids=repr,
+)
+def test_what_a_class_hands_to_its_base_by_itself_is_not_written_down(layer: Layer, config: dict[str, Any]) -> None:
+    assert layer.get_config() == config
+
+
+@pytest.mark.parametrize(
+    "make", [Child, lambda: Passes(units=4), FixedDense, lambda: AnyDense(4, "tanh"), lambda: PlainDense(4, "tanh")]
+)
+def test_however_arguments_are_handed_on_the_layer_comes_back(make: Callable[[], Layer], tmp_path: Path) -> None:
+    model = Sequential([Input((4,)), layer := make()])
+    model.save(tmp_path / "m.safetensors")
+    loaded = load_model(tmp_path / "m.safetensors", custom_objects={type(layer).__name__: type(layer)})
+    np.testing.assert_array_equal(loaded.predict(X, verbose=0), model.predict(X, verbose=0))
+
+
+OWN_WORDS = ["parts", "cast", "state", "streams", "changes", "fresh", "build_inside", "metrics_inside", "named_state"]
+"""What a user may well call an attribute, and netchu called one of its own methods once."""
+
+
+@pytest.mark.parametrize("word", OWN_WORDS)
+def test_a_users_attributes_may_have_any_name(word: str, tmp_path: Path) -> None:
+    class Mine(Layer):
+        def build(self, input_shape: Any) -> None:
+            setattr(self, word, [Dense(3)])
+
+        def call(self, x: Tensor) -> Tensor:
+            return getattr(self, word)[0](x)
+
+    class Counted(metrics.Metric):
+        def __init__(self) -> None:
+            super().__init__()
+            setattr(self, word, self.add_weight(name=word))
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+            getattr(self, word).assign_add(1.0)
+
+        def result(self) -> Tensor:
+            return getattr(self, word) * 1.0
+
+    class Model(Sequential):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            setattr(self, word, 1)
+
+    model = Model([Input((4,)), Mine(), Dropout(0.5)])
+    model.compile("sgd", "mse", metrics=[Counted()])
+    kept = callbacks.BackupAndRestore(tmp_path)
+    history = model.fit(X, X[:, :3], batch_size=4, epochs=2, verbose=0, callbacks=[kept]).history
+    assert history["counted"] == [2.0, 2.0]
+    assert len(model.weights) == 2
+
+
+def test_call_may_take_any_number_of_arguments() -> None:
+    class Adds(Layer):
+        def call(self, x: Tensor, *more: Tensor, scale: float = 1.0, **named: Tensor) -> Tensor:
+            for y in (*more, *named.values()):
+                x = x + y
+            return x * scale
+
+    np.testing.assert_array_equal(Adds()(X, X, X, y=X, scale=2.0).numpy(), 8 * X)
+    np.testing.assert_array_equal(Adds()(X).numpy(), X)
+    with pytest.raises(TypeError, match="missing its input"):
+        Adds()(scale=1.0)
+
+
+def test_two_threads_that_call_a_new_layer_make_one_set_of_weights() -> None:
+    begun = threading.Barrier(4)
+
+    class Slow(Layer):
+        def build(self, input_shape: Any) -> None:
+            time.sleep(0.02)
+            self.w = self.add_weight((input_shape[-1],), name="w")
+
+        def call(self, x: Tensor) -> Tensor:
+            return x * self.w
+
+    layer = Slow()
+
+    def use() -> None:
+        begun.wait()
+        layer(X)
+
+    threads = [threading.Thread(target=use) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(layer.weights) == 1
+
+
+def test_a_metric_put_in_the_place_of_another_begins_anew() -> None:
+    model = Model([Input((4,)), Dense(3)])
+    model.compile("sgd", "mse")
+    model.fit(X, X[:, :3], verbose=0)
+    model.seen = metrics.Sum(name="seen")
+    model.seen.update_state([100.0])
+    assert model.fit(X, X[:, :3], verbose=0).history["seen"] == [8.0]
+    model.seen = metrics.Sum(name="seen")
+    model.seen.update_state([100.0])
+    assert model.train_on_batch(X, X[:, :3], return_dict=True)["seen"] == 8.0
+
+
+def test_a_model_with_a_call_of_its_own_is_saved_by_its_weights(tmp_path: Path) -> None:
+    class Twice(Sequential):
+        def call(self, x: Tensor, training: bool | None = None) -> Tensor:
+            return 2.0 * super().call(x, training)
+
+    model = Twice([Input((4,)), Dense(3)])
+    for ending in ("safetensors", "keras"):
+        with pytest.raises(
+            UsageError, match=r"save: expected a Sequential\. Got: .*Twice, with a call of its own\. .*save_weights"
+        ):
+            model.save(tmp_path / f"m.{ending}")
+    model.save_weights(tmp_path / "m.weights.h5")
+    (again := Twice([Input((4,)), Dense(3)])).load_weights(tmp_path / "m.weights.h5")
+    np.testing.assert_array_equal(again.predict(X, verbose=0), model.predict(X, verbose=0))
 
 
 def test_nothing_here_warns_of_the_tests_themselves() -> None:

@@ -118,7 +118,7 @@ def test_tensors_and_variables(values: Any, engine: str, again: Callable[[Any], 
         assert type(other) is type(made)
         assert_same_bits(other.numpy(), made.numpy())
     other.assign(np.ones(other.shape))
-    assert (other.name, other.trainable, other.changes) == ("counter", False, 0)
+    assert (other.name, other.trainable, other._changes) == ("counter", False, 0)
     assert_same_bits(made.numpy(), Variable(values).numpy())  # the first keeps its own memory
 
 

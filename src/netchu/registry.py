@@ -10,6 +10,7 @@ from __future__ import annotations
 import dis
 import functools
 import inspect
+import operator
 import re
 import threading
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
@@ -21,6 +22,12 @@ from netchu.left_to_keras import NO_GRAPHS
 
 T = TypeVar("T")
 _MISSING = object()
+
+
+class _SetAnew:
+    """Stands for what a constructor was given in the place of which an attribute was set since."""
+
+
 _ASIDE = ("_own_weights", "_given")  # attributes that hold others, or what was given for them, once more
 
 late: dict[str, Callable[[], object]] = {}
@@ -51,23 +58,24 @@ class Configurable:
     """Base of layers, optimizers, losses, metrics and initializers: `get_config`, `from_config`, `repr`.
 
     A class of netchu's own keeps each constructor argument in an attribute of the same name.  Of a user's class, which
-    may keep it elsewhere or not at all, what the constructor was given is noted, as long as no attribute of that name
-    is set anew.
+    may keep it elsewhere or not at all, what its constructor was given is noted, until an attribute of that name is set
+    anew.
+
+    What is netchu's own here has a name with an underscore: a user's class may call its attributes as it likes.
 
     Attributes:
-        changes: how often one of its public attributes was set anew: a step traced before knows the old value.
         set_as_it_works: attributes that it sets itself after it was made, which no step depends on.
     """
 
-    changes = 0
-    set_as_it_works = frozenset({"built", "changes", "name", "weights", "slots", "shared_slots"})
+    _changes = 0  # how often one of its public attributes was set anew: a step traced before knows the old value
+    set_as_it_works = frozenset({"built", "name", "weights", "slots", "shared_slots"})
 
     def __new__(cls, *args: Any, **settings: Any) -> Self:
         """An object that knows, if its class is a user's, what it was made with."""
         if cls.__init__ is object.__init__ and (args or settings):  # Python says so only where there is no __new__
             raise TypeError(f"{cls.__name__}() takes no arguments")
         made = super().__new__(cls)
-        if not is_netchus(cls):
+        if inspect.isfunction(cls.__init__) and not is_netchus(cls.__init__):
             object.__setattr__(made, "_given", _bound(cls, args, settings))
         return made
 
@@ -89,43 +97,45 @@ class Configurable:
         if name[0] != "_" and name not in self.set_as_it_works and not thread.works:
             old = self.__dict__.get(name, getattr(type(self), name, _MISSING))  # a property says itself what it changes
             if old is not _MISSING and not isinstance(old, property) and not _is_same(old, value):
-                self.changes += 1
-                self.__dict__.get("_given", {}).pop(name, None)
+                self._changes += 1
+                if name in (given := self.__dict__.get("_given", {})):
+                    given[name] = _SetAnew
         super().__setattr__(name, value)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON values, base classes included where `**kwargs` is passed on.
 
-        The default reads the attribute of the same name; in a user's class, what the constructor was given goes before.
-
-        Raises:
-            MissingAttributeError: there is neither.
+        netchu's classes read the attribute of the same name.  A user's gives what its constructor was given, and the
+        rest of what its base takes at the root (a layer's name, say): what it hands to a base by itself, as
+        `super().__init__(0.5, **kwargs)`, it will hand again.
         """
         config: dict[str, Any] = {}
-        given = self.__dict__.get("_given", {})
+        given = self.__dict__.get("_given")
         for cls in type(self).__mro__:
             if "__init__" not in vars(cls) or cls is object:
                 continue
-            parameters = list(inspect.signature(vars(cls)["__init__"]).parameters.values())[1:]
+            parameters = _parameters(cls)
+            by_place = any(p.kind is p.VAR_POSITIONAL and (given or {}).get(p.name) for p in parameters)
             for p in parameters:
-                if p.kind is p.VAR_POSITIONAL and given.get(p.name):
-                    do = "Give it a get_config and a from_config."
-                    raise MissingAttributeError(cls.__name__, expected=f"names for *{p.name}", got="none", do=do)
-                if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name not in config:
-                    known = not is_netchus(cls) and p.name in given
-                    config[p.name] = to_json(given[p.name] if known else getattr(self, p.name))
+                if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) or p.name in config:
+                    continue
+                if given is not None and given.get(p.name, _SetAnew) is not _SetAnew:
+                    config[p.name] = to_json(given[p.name])
+                elif given is None or p.name in given or cls.__base__ is Configurable:
+                    config[p.name] = to_json(getattr(self, p.name))
+            if by_place:  # `*args` were handed on, and have no names: the attributes tell what became of them
+                given = None
             if not any(p.kind is p.VAR_KEYWORD for p in parameters):
                 break
         return config
 
-    def parts(self, kind: type | tuple[type, ...]) -> list[Any]:
+    def _parts(self, kind: type | tuple[type, ...]) -> list[Any]:
         """The attributes of a kind, also inside lists, tuples and dictionaries, each once, in order of assignment."""
         found: dict[int, Any] = {}
         kinds = kind if isinstance(kind, tuple) else (kind,)
         looked_into = (*kinds, list, tuple, dict)
-        waiting: list[Any] = [v for key, v in vars(self).items() if isinstance(v, looked_into) and key not in _ASIDE][
-            ::-1
-        ]
+        mine: list[Any] = [v for key, v in vars(self).items() if isinstance(v, looked_into) and key not in _ASIDE]
+        waiting = mine[::-1]
         while waiting:
             value = waiting.pop()
             if id(value) not in found:  # a list may hold itself
@@ -138,13 +148,8 @@ class Configurable:
     def refuse_unknown(self, arguments: dict[str, Any]) -> None:
         """Raise UsageError for keyword arguments that no constructor of the class takes; lists those that it does."""
         if arguments:
-            known = {
-                p.name
-                for cls in type(self).__mro__[:-1]
-                if "__init__" in vars(cls)
-                for p in list(inspect.signature(vars(cls)["__init__"]).parameters.values())[1:]
-                if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-            }
+            takes = [p for cls in type(self).__mro__[:-1] if "__init__" in vars(cls) for p in _parameters(cls)]
+            known = {p.name for p in takes if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
             raise unknown_name("argument", next(iter(arguments)), sorted(known), where=type(self).__name__)
 
     def __array__(self, *arguments: Any, **settings: Any) -> NoReturn:
@@ -158,12 +163,8 @@ class Configurable:
 
     def __repr__(self) -> str:
         """The call that makes the object, without what is at its default."""
-        defaults = {
-            p.name: to_json(p.default)
-            for cls in reversed(type(self).__mro__[:-1])  # so that a subclass has the last word
-            if "__init__" in vars(cls)
-            for p in inspect.signature(vars(cls)["__init__"]).parameters.values()
-        }
+        classes = [cls for cls in reversed(type(self).__mro__[:-1]) if "__init__" in vars(cls)]  # a subclass goes last
+        defaults = {p.name: to_json(p.default) for cls in classes for p in _parameters(cls)}
         try:
             config = self.get_config()
         except AttributeError:  # a user's class that keeps an argument under another name
@@ -175,6 +176,11 @@ class Configurable:
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
+def _parameters(cls: type) -> list[inspect.Parameter]:
+    """What the constructor that a class itself defines takes, without `self`."""
+    return list(inspect.signature(vars(cls)["__init__"]).parameters.values())[1:]
+
+
 def _bound(cls: type, args: tuple[Any, ...], settings: dict[str, Any]) -> dict[str, Any]:
     """What a class's constructor is given, by name; nothing if it does not take that, which it will say itself."""
     try:
@@ -182,7 +188,9 @@ def _bound(cls: type, args: tuple[Any, ...], settings: dict[str, Any]) -> dict[s
     except TypeError:
         return {}
     bound.apply_defaults()
-    return dict(list(bound.arguments.items())[1:])
+    given = dict(list(bound.arguments.items())[1:])
+    by_keyword = [given.pop(p.name) for p in bound.signature.parameters.values() if p.kind is p.VAR_KEYWORD]
+    return functools.reduce(operator.or_, by_keyword, given)
 
 
 @functools.cache
@@ -263,10 +271,8 @@ _PLAIN_TYPES: dict[str, tuple[tuple[type, ...], float]] = {
 @functools.cache
 def _plain_arguments(cls: type) -> dict[str, str]:
     """The annotation of each constructor argument, base classes included, that is a plain type or that or None."""
-    found: dict[str, str] = {}
-    for base in reversed(cls.__mro__[:-1]):
-        if "__init__" in vars(base):
-            found |= {p.name: str(p.annotation) for p in inspect.signature(vars(base)["__init__"]).parameters.values()}
+    classes = [base for base in reversed(cls.__mro__[:-1]) if "__init__" in vars(base)]
+    found = {p.name: str(p.annotation) for base in classes for p in _parameters(base)}
     return {name: text for name, text in found.items() if text.removesuffix(" | None") in _PLAIN_TYPES}
 
 

@@ -186,10 +186,9 @@ class Variable(Tensor):
 
     Attributes:
         kept: the array that it holds, whatever this thread is tracing.
-        changes: how often something of it but its value was set anew: a step traced before knows the old one.
     """
 
-    __slots__ = ("_constraint", "_regularizer", "_trainable", "changes", "kept", "name")
+    __slots__ = ("_changes", "_constraint", "_regularizer", "_trainable", "kept", "name")
 
     def __init__(
         self, value: object, dtype: str | None = None, *, trainable: bool = True, name: str = "variable"
@@ -198,7 +197,7 @@ class Variable(Tensor):
         self.origin = None
         self.kept: Array = own_array(value, dtype)
         self.name = name
-        self.changes = 0
+        self._changes = 0  # of all but its value: a step traced before knows the old trainable, regularizer, constraint
         self._trainable = trainable
         self._regularizer: Callable[[Tensor], Tensor] | None = None
         self._constraint: Callable[[Tensor], Tensor] | None = None
@@ -263,7 +262,7 @@ class Variable(Tensor):
 
     def _count(self, anew: bool) -> None:
         """Count a change, unless a step makes it as it works."""
-        self.changes += anew and not thread.works
+        self._changes += anew and not thread.works
 
     def assign(self, value: object) -> Variable:
         """Replace the value; the shape must be the same.  Raises UsageError if it is not."""

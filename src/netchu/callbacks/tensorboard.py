@@ -147,7 +147,7 @@ class TensorBoard(Callback):
             self._write("validation", event_file.scalars(epoch, validation))
         if self.histogram_freq and epoch % self.histogram_freq == 0:
             weights = set(map(id, self.model.weights))
-            for name, variable in self.model.state().items():
+            for name, variable in self.model._named_state().items():
                 if id(variable) in weights:
                     tag = f"{self.model.name}/{name}/histogram"
                     self._write("train", event_file.histogram(epoch, tag, variable.numpy()))

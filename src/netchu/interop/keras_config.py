@@ -18,7 +18,7 @@ from typing import Any
 from netchu import constraints, initializers, layers, losses, metrics, optimizers, regularizers
 from netchu.engines.contract import DTYPES
 from netchu.errors import UsageError
-from netchu.interop.model import Model, is_model
+from netchu.interop.model import Model, check_order, is_model
 from netchu.layers.base import Layer
 from netchu.optimizers import schedules
 from netchu.registry import Configurable
@@ -188,9 +188,7 @@ def model_to_keras(model: Model, trainable: bool = True) -> dict[str, Any]:
     Raises:
         UsageError: it has a `call` of its own, or one of its layers is your own or has a setting that Keras lacks.
     """
-    if not model.calls_layers_in_order:
-        got = f"{type(model).__qualname__}, with a call of its own"
-        raise UsageError("save", expected="a Sequential", got=got, do="Save its weights: save_weights(...).")
+    check_order("save", model)
     shape = list(model.input_shape)
     inner = [layer_to_keras(layer, trainable and model.trainable) for layer in model.input_and_layers]
     config = {**_common_to_keras(model, trainable), "layers": inner, "build_input_shape": shape}

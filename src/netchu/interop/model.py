@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Protocol, TypeGuard
 
+from netchu.errors import UsageError
 from netchu.layers.base import BatchShape, Layer
 from netchu.optimizers import Optimizer
 from netchu.tensor import Variable
@@ -79,3 +80,10 @@ def is_model(layer: Layer) -> TypeGuard[Model]:
     The class is asked, because a property of the object may not be ready before the model is built.
     """
     return hasattr(type(layer), "input_and_layers")
+
+
+def check_order(where: str, model: Model) -> None:
+    """Raise UsageError for a model with a `call` of its own: a file holds layers that follow one another."""
+    if not model.calls_layers_in_order:
+        got = f"{type(model).__qualname__}, with a call of its own"
+        raise UsageError(where, expected="a Sequential", got=got, do="Save its weights: save_weights(...).")

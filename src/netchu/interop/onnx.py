@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netchu.errors import ModelFileError, UsageError, missing_extra
-from netchu.interop.model import Model
+from netchu.interop.model import Model, check_order
 from netchu.interop.onnx_graph import Graph
 from netchu.interop.onnx_layers import add_model
 from netchu.layers.base import BatchShape
@@ -99,8 +99,7 @@ def to_graph(model: Model) -> Graph:
     """
     if not model.built:
         raise UsageError("export", expected="a built model", got="built=False", do="Call build() or fit().")
-    if not model.calls_layers_in_order:
-        raise UsageError("export", expected="a Sequential", got=f"{type(model).__qualname__}, with a call of its own")
+    check_order("export", model)
     weights = model.named_weights()
     graph = Graph({id(variable): name for name, variable in weights.items()}, model.input_shape)
     add_model(graph, model)

@@ -66,7 +66,6 @@ class Layer(Configurable):
     """
 
     casts_integers = False
-    _is_building = False
 
     def __init_subclass__(cls, **settings: Any) -> None:
         super().__init_subclass__(**settings)
@@ -113,7 +112,7 @@ class Layer(Configurable):
     def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:
         """The shape of the output, from one sample of zeros unless a subclass knows better."""
         self.ensure_built(input_shape)
-        state = self.state()
+        state = self._named_state()
         # Asking for a shape must not count as a call: what it assigns stays in this block, and nobody takes note of it.
         arrays = {name: variable.array for name, variable in state.items()}
         with carrying(state, arrays, strict=False), tapes_set_aside(), nobody_listening():
@@ -188,19 +187,19 @@ class Layer(Configurable):
         """
         outer = (here.layer, registry.thread.works, open_calls.training)
         signature, frozen = self._signature(), not self.trainable
-        x, training, others = signature.arranged(inputs, named)
+        x, more, others, training = signature.arranged(inputs, named)
         here.layer = self  # what a tape says of each operation
         registry.thread.works = True
         open_calls.training = training = signature.decided(training)
         open_calls.frozen += frozen
         try:
-            x = self.cast(x) if registry.is_netchus(type(self)) else each_tensor(x, self.cast)
+            x = self._cast(x) if registry.is_netchus(type(self)) else each_tensor(x, self._cast)
             self.ensure_built(each_tensor(x, lambda part: (None, *part.shape[1:])))
             if outer[0] is None:
                 self.forget_losses()
             if signature.takes_training and training is not None:
                 others["training"] = training
-            y = self.call(x, **others)
+            y = self.call(x, *more, **others)
             if outer[1]:  # somebody goes on with it: a layer around this one, or a step
                 returned(f"{type(self).__name__}.call", "a tensor", y)
             if self.activity_regularizer is not None:  # a mean over samples, as the loss is
@@ -210,7 +209,7 @@ class Layer(Configurable):
             open_calls.frozen -= frozen
         return y
 
-    def cast(self, x: Any) -> Tensor:
+    def _cast(self, x: Any) -> Tensor:
         """An input as a Tensor, its floating-point numbers in the layer's dtype; whole ones if `casts_integers`."""
         tensor = ops.convert_to_tensor(x)
         if tensor.dtype != self.dtype and (self.casts_integers or "float" in tensor.dtype):
@@ -238,7 +237,8 @@ class Layer(Configurable):
     @property
     def losses(self) -> list[Tensor]:
         """What its last call, and then the regularizers of its trainable weights, add to the loss; scalars."""
-        return [*self._called_losses(), *(_penalty(w) for w in self.trainable_weights if w.regularizer)]
+        regularized = ((w.regularizer, w) for w in self.trainable_weights if w.regularizer)
+        return [*self._called_losses(), *(returned(f"{r!r:.60}", "a penalty", r(w)) for r, w in regularized)]
 
     def _called_losses(self) -> list[Tensor]:
         return [*self._added_losses.mine(), *(loss for layer in self.sublayers for loss in layer._called_losses())]
@@ -248,7 +248,7 @@ class Layer(Configurable):
         if not self.built:
             self.build(tuple(input_shape))
 
-    def build_inside(self, input_shape: BatchShape) -> None:
+    def _build_inside(self, input_shape: BatchShape) -> None:
         """Build the layers that it holds and did not build itself, by a call on zeros."""
         if not all(layer.built for layer in self.sublayers):
             Layer.compute_output_shape(self, input_shape)
@@ -260,7 +260,7 @@ class Layer(Configurable):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self.changes += bool(value) is not self._trainable and not registry.thread.works
+        self._changes += bool(value) is not self._trainable and not registry.thread.works
         self._trainable = bool(value)
         for layer in self.sublayers:
             layer.trainable = value
@@ -268,24 +268,24 @@ class Layer(Configurable):
     @property
     def metrics(self) -> list[Metric]:
         """The metrics among its attributes, and in the layers that it holds; they start anew with each epoch."""
-        return list(dict.fromkeys((*self.parts(Metric), *self.metrics_inside())))
+        return list(dict.fromkeys((*self._parts(Metric), *self._metrics_inside())))
 
-    def metrics_inside(self) -> list[Metric]:
+    def _metrics_inside(self) -> list[Metric]:
         """The metrics of the layers that it holds."""
-        return [metric for layer in self.sublayers for metric in layer.metrics_lent()]
+        return [metric for layer in self.sublayers for metric in layer._metrics_lent()]
 
-    def metrics_lent(self) -> list[Metric]:
+    def _metrics_lent(self) -> list[Metric]:
         """Those that a model around it shows and resets."""
         return self.metrics
 
     @property
     def sublayers(self) -> list[Layer]:
         """The layers among its attributes."""
-        return self.parts(Layer)
+        return self._parts(Layer)
 
     def _own(self) -> list[Variable]:
         """The weights in the order they were added, then Variables that were simply assigned to attributes."""
-        return list(dict.fromkeys((*self._own_weights, *self.parts(Variable))))
+        return list(dict.fromkeys((*self._own_weights, *self._parts(Variable))))
 
     @property
     def weights(self) -> list[Variable]:
@@ -323,21 +323,25 @@ class Layer(Configurable):
         return self.non_trainable_weights
 
     def state(self) -> dict[str, Variable]:
+        """Every Variable by name: its weights, the steps of its random streams, its metrics' state; a model's slots."""
+        return self._named_state()
+
+    def _named_state(self) -> dict[str, Variable]:
         """Every Variable of the layer by name: its weights, the steps of its random streams, its metrics' state."""
         named: dict[str, Variable] = {}
-        for variable in (*self._own(), *(stream.step for stream in self.parts(Stream))):
+        for variable in (*self._own(), *(stream.step for stream in self._parts(Stream))):
             named[unused_name(variable.name, named)] = variable
-        for metric in self.parts(Metric):
+        for metric in self._parts(Metric):
             prefix = unused_name(metric.name, {key.partition("/")[0]: 0 for key in named})
-            named |= {f"{prefix}/{key}": variable for key, variable in metric.state().items()}
+            named |= {f"{prefix}/{key}": variable for key, variable in metric._named_state().items()}
         for layer in self.sublayers:
             prefix = unused_name(layer.name, {key.partition("/")[0]: 0 for key in named})
-            named |= {f"{prefix}/{key}": variable for key, variable in layer.state().items()}
+            named |= {f"{prefix}/{key}": variable for key, variable in layer._named_state().items()}
         return named
 
-    def streams(self) -> list[Stream]:
+    def _streams(self) -> list[Stream]:
         """The random streams of the layer, then those of the layers it holds."""
-        return [*self.parts(Stream), *(stream for layer in self.sublayers for stream in layer.streams())]
+        return [*self._parts(Stream), *(stream for layer in self.sublayers for stream in layer._streams())]
 
     @property
     def metrics_variables(self) -> list[Variable]:
@@ -374,10 +378,6 @@ class Layer(Configurable):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON values."""
         return without_defaults(super().get_config(), trainable=True, dtype="float32", activity_regularizer=None)
-
-
-def _penalty(w: Variable) -> Tensor:
-    return returned(f"{w.regularizer!r:.60}", "a penalty", w.regularizer and w.regularizer(w))
 
 
 class ShapeKeepingLayer(Layer):

@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from netchu import ops
+from netchu.engines.forks import after_fork
 from netchu.tensor import Tensor
 
 
 class _Thread(threading.local):
+    building: tuple[object, ...] = ()  # the layers whose `build` is open
     frozen = 0  # how many of the layers whose calls are open, one within the other, are frozen
     training: bool | None = None  # whether the innermost open call trains; None outside of all calls
 
@@ -55,31 +57,36 @@ class CallSignature:
     """What a layer's `call` takes.
 
     Attributes:
-        names: its parameters without `self`; the first is the input.
-        takes_training: whether `training` is one of them.
+        takes_training: whether `training` is one of its parameters.
         default: that of `training`; None if there is none.
     """
 
     def __init__(self, call: Callable[..., Any]) -> None:
-        parameters = inspect.signature(call).parameters
-        self.names = list(parameters)[1:]
-        self.takes_training = "training" in parameters
-        given = parameters["training"].default if self.takes_training else None
+        self._signature = inspect.Signature(list(inspect.signature(call).parameters.values())[1:])  # without `self`
+        training = self._signature.parameters.get("training")
+        self.takes_training = training is not None
+        given = None if training is None else training.default
         self.default: bool | None = None if given is inspect.Parameter.empty else given
 
-    def arranged(self, inputs: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, bool | None, dict[str, Any]]:
-        """The input, `training` if it was given, and the further arguments by name.
+    def arranged(
+        self, inputs: tuple[Any, ...], named: dict[str, Any]
+    ) -> tuple[Any, tuple[Any, ...], dict[str, Any], bool | None]:
+        """The input, the further arguments by place and by name, and `training`, None if it was not given.
 
         Raises:
-            TypeError: there is no input, or more arguments than parameters; in Python's words.
+            TypeError: they are not what `call` takes, or there is no input by place; in Python's words.
         """
+        training = named.pop("training", None)
         if len(inputs) == 1 and not named:
-            return inputs[0], None, named
-        if len(inputs) > len(self.names) or not (inputs or self.names[0] in named):
-            raise TypeError(f"call({', '.join(self.names)}) was given {len(inputs)} arguments and {list(named)}")
-        by_name = dict(zip(self.names, inputs)) | named
-        x, training = by_name.pop(self.names[0]), by_name.pop("training", None)
-        return x, training, {key: _as_tensor(value) for key, value in by_name.items()}
+            return inputs[0], (), named, training
+        bound = self._signature.bind_partial(*inputs, **named)
+        if self.takes_training and training is None:
+            training = bound.arguments.pop("training", None)
+        others = {key: _as_tensor(value) for key, value in bound.kwargs.items()}
+        if not bound.args:
+            raise TypeError("call() missing its input")
+        x, *more = map(_as_tensor, bound.args)
+        return x, tuple(more), others, training
 
     def decided(self, training: bool | None) -> bool | None:
         """Whether a call trains that was given `training`; see the module's text."""
@@ -101,6 +108,19 @@ def each_tensor(x: Any, function: Callable[[Any], Any]) -> Any:
     return function(x)
 
 
+_one_builder = threading.RLock()
+"""Held while a layer is built, so that two threads that call a new layer make one set of weights."""
+
+
+def _unlock() -> None:
+    """In a forked child, where whoever was building is not there to finish it."""
+    global _one_builder
+    _one_builder = threading.RLock()
+
+
+after_fork(_unlock)
+
+
 def build_once(build: Callable[..., None]) -> Callable[..., None]:
     """`build` of a class, which whoever calls it leaves a built layer behind and makes no weight twice.
 
@@ -109,19 +129,21 @@ def build_once(build: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(build)
     def built_once(self: Any, *shapes: Any, **named: Any) -> None:
-        if self._is_building:  # super().build()
+        outer = open_calls.building
+        if any(layer is self for layer in outer):  # super().build()
             return build(self, *shapes, **named)
-        if self.built:
-            return None
-        self._is_building = True
-        before = len(self._own_weights)
-        try:
-            build(self, *shapes, **named)
-        except BaseException:
-            del self._own_weights[before:]
-            raise
-        finally:
-            self._is_building = False
-        self.built = True
+        with _one_builder:
+            if self.built:
+                return None
+            before = len(self._own_weights)
+            open_calls.building = (*outer, self)
+            try:
+                build(self, *shapes, **named)
+            except BaseException:
+                del self._own_weights[before:]
+                raise
+            finally:
+                open_calls.building = outer
+            self.built = True
 
     return built_once

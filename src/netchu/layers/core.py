@@ -26,7 +26,7 @@ class ActivatedLayer(Layer):
     @activation.setter
     def activation(self, identifier: Any) -> None:
         before, self._activation = vars(self).get("_activation"), activations.get(identifier)
-        self.changes += before not in (None, self._activation) and not thread.works
+        self._changes += before not in (None, self._activation) and not thread.works
 
 
 class KernelLayer(ActivatedLayer):

@@ -32,7 +32,7 @@ class _Random(ShapeKeepingLayer):
         self.seed = seed
         self.stream = Stream(seed)
 
-    def fractions(self, x: Tensor) -> Tensor:
+    def _fractions(self, x: Tensor) -> Tensor:
         """x in the layer's dtype, if it holds whole numbers: a draw cannot be put to those."""
         return x if x.dtype == self.dtype else ops.cast(x, self.dtype)
 
@@ -85,7 +85,7 @@ class Dropout(_Random):
         """Dropped and scaled in training, else x itself."""
         if not training or self.rate == 0:
             return x
-        x = self.fractions(x)
+        x = self._fractions(x)
         return x * ops.convert_to_tensor(self.draw_kept(x) / (1 - self.rate))
 
     def draw_kept(self, x: Tensor) -> Array:
@@ -127,7 +127,7 @@ class SpatialDropout2D(_Random):
         """Dropped and scaled in training, else x itself."""
         if not training or self.rate == 0:
             return x
-        x = self.fractions(x)
+        x = self._fractions(x)
         kept = _kept(self.stream, self.rate, (x.shape[0], 1, 1, x.shape[3]), x)
         return x * ops.convert_to_tensor(kept / (1 - self.rate))
 
@@ -155,7 +155,7 @@ class AlphaDropout(Dropout):
         """Dropped in training, else x itself."""
         if not training or self.rate == 0:
             return x
-        x = self.fractions(x)
+        x = self._fractions(x)
         kept = ops.convert_to_tensor(self.draw_kept(x))
         a = 1 / math.sqrt((1 - self.rate) * (1 + self.rate * SELU_FLOOR**2))
         return a * (x * kept + SELU_FLOOR * (1 - kept)) - a * SELU_FLOOR * self.rate
@@ -182,7 +182,7 @@ class GaussianNoise(_Random):
         """With noise in training, else x itself."""
         if not training or self.stddev == 0:
             return x
-        x = self.fractions(x)
+        x = self._fractions(x)
         return x + self.stddev * ops.convert_to_tensor(xp.astype(self.stream.normal(x.shape), x.array.dtype))
 
 
@@ -212,7 +212,7 @@ class GaussianDropout(_Random):
         """With noise in training, else x itself."""
         if not training or self.rate == 0:
             return x
-        x = self.fractions(x)
+        x = self._fractions(x)
         n = xp.astype(self.stream.normal(x.shape), x.array.dtype)
         return x * ops.convert_to_tensor(1 + math.sqrt(self.rate / (1 - self.rate)) * n)
 

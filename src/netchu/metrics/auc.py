@@ -122,7 +122,7 @@ class AUC(Metric):
             if self.label_weights is not None:
                 weight = weight * np.asarray(self.label_weights, dtype="float32")
             y_true, y_pred, weight = (ops.reshape(a, (-1, 1)) for a in (y_true, y_pred, weight))
-        for kind, variable in self.state().items():
+        for kind, variable in self._named_state().items():
             counted = count(kind, y_true, y_pred, weight, self._levels)
             variable.assign_add(ops.reshape(counted, variable.shape))
 

@@ -66,30 +66,22 @@ class Metric(Configurable):
         self._own_weights.append(variable)
         return variable
 
-    def add_weight(
-        self,
-        shape: Sequence[int] | None = (),
-        initializer: Any = "zeros",
-        dtype: str | None = None,
-        name: str = "variable",
-    ) -> Variable:
-        """The same as `add_variable`."""
-        return self.add_variable(shape, initializer, dtype, name)
+    add_weight = add_variable  # Keras has both words
 
     def build(self, y_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:
         """Make state that depends on the shapes of targets and predictions; called before the first update."""
 
     def _own(self) -> list[Variable]:
         """What it was added, then Variables that were simply assigned to attributes."""
-        return list(dict.fromkeys((*self._own_weights, *self.parts(Variable))))
+        return list(dict.fromkeys((*self._own_weights, *self._parts(Variable))))
 
     @property
     def variables(self) -> list[Variable]:
         """Its state, then that of the metrics it holds."""
-        nested = (variable for metric in self.parts(Metric) for variable in metric.variables)
+        nested = (variable for metric in self._parts(Metric) for variable in metric.variables)
         return list(dict.fromkeys((*self._own(), *nested)))
 
-    def state(self) -> dict[str, Variable]:
+    def _named_state(self) -> dict[str, Variable]:
         """The same by name."""
         named: dict[str, Variable] = {}
         for variable in self.variables:
@@ -98,7 +90,7 @@ class Metric(Configurable):
 
     def reset_state(self) -> None:
         """Begin anew: all state is 0, and the metrics that it holds begin anew, too."""
-        for part in dict.fromkeys((*self._own_weights, *self.parts((Variable, Metric)))):
+        for part in dict.fromkeys((*self._own_weights, *self._parts((Variable, Metric)))):
             if isinstance(part, Metric):
                 part.reset_state()
                 continue

@@ -105,7 +105,7 @@ class ThresholdMetric(Metric):
             y_true, y_pred = (_one_class(y, self.class_id, type(self).__name__) for y in (y_true, y_pred))
         weight = weights_of(y_pred, sample_weight)
         y_true, y_pred, weight = (ops.reshape(a, (-1, 1)) for a in (y_true, y_pred, weight))
-        for kind, variable in self.state().items():
+        for kind, variable in self._named_state().items():
             variable.assign_add(ops.ravel(count(kind, y_true, y_pred, weight, self._levels)))
 
     def _figure(self, values: Tensor) -> Tensor:

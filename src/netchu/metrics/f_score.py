@@ -65,7 +65,7 @@ class FBetaScore(Metric):
             )
         shape = () if self.average == "micro" else output_shape[1:]
         for kind in ("true_positives", "false_positives", "false_negatives", "intermediate_weights"):
-            if kind not in self.state():
+            if kind not in self._named_state():
                 self.add_variable(shape, name=kind)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:

@@ -20,7 +20,7 @@ from netchu.arguments import checked_path
 from netchu.errors import UsageError, unknown_name
 from netchu.formats import safetensors
 from netchu.formats.document import MAX_OUTPUT, check_counts
-from netchu.interop.model import Model, is_model
+from netchu.interop.model import Model, check_order, is_model
 from netchu.layers import Layer
 from netchu.metrics import Metric
 from netchu.registry import Configurable, is_netchus, to_json
@@ -78,6 +78,7 @@ def checked_documents(model: TrainableModel, path: str) -> tuple[dict[str, Any],
         raise UsageError("save", expected="a name ending in .safetensors or .keras", got=f"filepath={path!r}")
     if not model.built:
         raise UsageError("save", expected="a built model", got="built=False", do="Call build() or fit().")
+    check_order("save", model)
     config = {"model": model.get_config(), "compile": compile_config(model)}
     check_counts("save", config)
     check_outputs("save", model)

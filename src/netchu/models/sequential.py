@@ -100,7 +100,7 @@ class Sequential(Trainer):
         self.built = bool(self._layers) and len(self._shapes) == len(self._layers) + 1
         self.optimizer = None
         self.forget_traced_steps()
-        self.changes += 1  # a model around this one is to trace its steps anew, too
+        self._changes += 1  # a model around this one is to trace its steps anew, too
 
     def _give_name(self, layer: Layer) -> None:
         taken = {known.name for known in self._layers}
@@ -166,7 +166,7 @@ class Sequential(Trainer):
 
     def _build_layer(self, layer: Layer) -> None:
         layer.ensure_built(self._shapes[-1])
-        layer.build_inside(self._shapes[-1])
+        layer._build_inside(self._shapes[-1])
         self._shapes.append(layer.compute_output_shape(self._shapes[-1]))
 
     def compute_output_shape(self, input_shape: BatchShape) -> BatchShape:

@@ -105,7 +105,7 @@ class Keeper(Saver):
         assert self._found is not None  # `begin` found it
         about, arrays = self._found.about, self._found.arrays
         model = self.model
-        variables = model.state()
+        variables = model._named_state()
         if sorted(variables) != sorted(arrays):
             missing = sorted(set(variables) ^ set(arrays))
             raise CheckpointError(
@@ -115,7 +115,7 @@ class Keeper(Saver):
             variable.assign(arrays[name])
         random.restore(*about["random"])
         self.data.stream = tuple(about["data_stream"])
-        for stream, (seed, number) in zip(model.streams(), about["streams"]):
+        for stream, (seed, number) in zip(model._streams(), about["streams"]):
             stream.seed, stream.stream = seed, number
         model.forget_traced_steps()  # seeds and streams are constants of a traced step
         for callback, state in zip(self.stateful, about["callbacks"]):
@@ -141,7 +141,7 @@ class Keeper(Saver):
 
     def before_validation(self, at: Position) -> Callable[[], None]:
         """A function that saves the run as it is now, for a validation that is cut short: it begins anew."""
-        before = snapshot(self.model.state().values())
+        before = snapshot(self.model._named_state().values())
         states = [callback.get_state() for callback in self.stateful]
 
         def save_as_it_was() -> None:
@@ -166,7 +166,7 @@ class Keeper(Saver):
             TrainingError: a weight is NaN or infinite; what was saved before stays.
             NetchuError: the disk does not take it.
         """
-        arrays = {name: variable.numpy() for name, variable in self.model.state().items()}
+        arrays = {name: variable.numpy() for name, variable in self.model._named_state().items()}
         for weight in self.model.weights:
             if not np.isfinite(weight.numpy()).all():
                 raise TrainingError(
@@ -178,7 +178,7 @@ class Keeper(Saver):
             "engine": _engine(),
             "random": random.state(),
             "data_stream": self.data.stream,
-            "streams": [(stream.seed, stream.stream) for stream in self.model.streams()],
+            "streams": [(stream.seed, stream.stream) for stream in self.model._streams()],
             "callbacks": [callback.get_state() for callback in self.stateful] if states is None else states,
         }
         self.folder.save(at.updates, about, arrays)

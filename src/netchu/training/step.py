@@ -78,7 +78,7 @@ class Learner(Layer):
     def named_weights(self) -> dict[str, Variable]:
         """The weights by the names that files use: `dense/kernel`."""
         weights = set(map(id, self.weights))
-        return {name: variable for name, variable in self.state().items() if id(variable) in weights}
+        return {name: variable for name, variable in self._named_state().items() if id(variable) in weights}
 
     # --- one step ----------------------------------------------------------------------------------------------------
 
@@ -195,9 +195,9 @@ class Learner(Layer):
         compiled = self.measures.all if self.measures is not None else []
         return list(dict.fromkeys((*compiled, *super().metrics)))
 
-    def metrics_lent(self) -> list[Metric]:
+    def _metrics_lent(self) -> list[Metric]:
         """Only those of its layers: its own are updated by its own steps, which a model around it does not make."""
-        return self.metrics_inside()
+        return self._metrics_inside()
 
     @property
     def metrics_names(self) -> list[str]:
@@ -211,19 +211,19 @@ class Learner(Layer):
 
     def reset_metrics(self) -> None:
         """Begin all metrics anew."""
-        for metric in self._traced.metrics or self.metrics:
+        for metric in self._traced.metrics_of(self):
             metric.reset_state()
 
-    def state(self) -> dict[str, Variable]:
+    def _named_state(self) -> dict[str, Variable]:
         """Every Variable that a step reads or changes, by name: weights, random steps, slots, metrics."""
-        named = super().state()
+        named = super()._named_state()
         names = {id(variable): name for name, variable in named.items()}
-        for optimizer in self.parts(optimizers.Optimizer):
+        for optimizer in self._parts(optimizers.Optimizer):
             prefix = unused_name("optimizer", {key.partition("/")[0]: 0 for key in named})
             named |= {f"{prefix}/{key}": variable for key, variable in optimizer.state(names).items()}
         known = set(map(id, named.values()))
         for i, metric in enumerate(self.metrics):
-            state = {f"metrics/{i}_{metric.name}/{key}": variable for key, variable in metric.state().items()}
+            state = {f"metrics/{i}_{metric.name}/{key}": variable for key, variable in metric._named_state().items()}
             named |= {key: variable for key, variable in state.items() if id(variable) not in known}
         return named
 

@@ -56,7 +56,7 @@ class HasSteps(Protocol):
     def make_all(self, mode: str, batch: Batch) -> None:
         """Make everything that a step changes."""
 
-    def state(self) -> dict[str, Variable]:
+    def _named_state(self) -> dict[str, Variable]:
         """Every Variable that a step reads or changes."""
 
     def step_of(self, mode: str) -> Callable[[Any], Any]:
@@ -87,7 +87,6 @@ class TracedSteps:
         functions: a step on one batch.
         loops: by engine, training steps on many batches, where the engine traces a loop.
         variables: the Variables that the steps carry.
-        metrics: those of the model when a step was last made: to look for them at each batch takes as long as a step.
         lock: held while a step is made, so that two threads do not make one each.
     """
 
@@ -101,14 +100,19 @@ class TracedSteps:
         self.functions: dict[tuple[str, str], Callable[[Batch], Any]] = {}
         self.loops: dict[str, Callable[[Rows], Logs]] = {}
         self.variables: list[Variable] = []
-        self.metrics: list[Metric] = []
+        self._metrics: list[Metric] = []
         self._parts: dict[tuple[str, str], list[Configurable | Variable]] = {}
         self._changes: dict[tuple[str, str], int] = {}
 
     def is_stale(self, mode: str) -> bool:
         """Whether something of the model's parts was set anew since the step of a mode was made."""
         key = (engines.current().name, mode)
-        return key in self._parts and sum([part.changes for part in self._parts[key]]) != self._changes[key]
+        return key in self._parts and sum([part._changes for part in self._parts[key]]) != self._changes[key]
+
+    def metrics_of(self, model: HasSteps) -> list[Metric]:
+        """The model's metrics, kept with its steps: to look for them at each batch would take as long as a step."""
+        fresh = bool(self._parts) and not any(map(self.is_stale, ("train", "test", "predict")))
+        return self._metrics if fresh else model.metrics
 
     def on_batch(self, model: HasSteps, mode: str, batch: Batch) -> Callable[[Batch], Any]:
         """The traced step, made at the first batch: a function of a batch of NumPy arrays.
@@ -151,10 +155,10 @@ class TracedSteps:
         key = (engine.name, mode)
         model.make_all(mode, batch)
         self._parts[key] = parts_of(model)
-        self._changes[key] = sum(part.changes for part in self._parts[key])
-        variables = model.state()
+        self._changes[key] = sum(part._changes for part in self._parts[key])
+        variables = model._named_state()
         self.variables = list(variables.values())
-        self.metrics = model.metrics
+        self._metrics = model.metrics
         function, names = _on_arrays(model, mode)
         if model.is_traced:
             loop = engine.trace_loop(function, variables) if mode == "train" else None
