@@ -136,7 +136,7 @@ OWN: dict[str, dict[str, Any]] = {
     "metrics.MeanMetricWrapper": {"fn": losses.mean_squared_error, "name": "m"}, "ops.average_pool": POOLED,
     "ops.max_pool": POOLED, "ops.conv": {"inputs": IMAGES, "kernel": KERNEL},
     "ops.depthwise_conv": {"inputs": IMAGES, "kernel": KERNEL},
-    "losses.reduce": {"values": ONE_HOT, "reduction": "sum"},
+    "losses.reduce": {"losses": netchu.Tensor(ONE_HOT), "reduction": "sum"},
 }  # fmt: skip
 
 CALLS = [

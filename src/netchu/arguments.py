@@ -137,8 +137,13 @@ def _is_the_choice(value: object, one: object) -> bool:
 
 
 def checked_shape(where: str, shape: object) -> tuple[int, ...]:
-    """`shape`, a sequence of whole numbers >= 0, as a tuple of ints; UsageError if it is something else."""
-    if isinstance(shape, Sequence) and not isinstance(shape, str) and all(is_whole(n) and n >= 0 for n in shape):
+    """`shape`, a sequence of whole numbers >= 0, or None for (), as a tuple of ints; UsageError if it is another."""
+    shape = () if shape is None else shape
+    if (
+        isinstance(shape, Sequence)
+        and not isinstance(shape, str)
+        and all(is_whole(n) and 0 <= n <= sys.maxsize for n in shape)
+    ):
         return tuple(map(int, shape))
     do = f"A name is a keyword argument: name={shape!r:.60}." if isinstance(shape, str) else ""
     raise UsageError(where, expected="shape as a tuple of whole numbers >= 0", got=f"shape={shape!r:.60}", do=do)

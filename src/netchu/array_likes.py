@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from netchu.errors import DataError, NetchuError
+from netchu.errors import DataError, NetchuError, UsageError
 
 KINDS = "biuf"  # NumPy's letters for truth values, whole numbers with and without sign, floats
 
@@ -71,6 +71,17 @@ def _array_of(name: str, value: object) -> np.ndarray:
             raise DataError(name, expected="rows of one length", got=f"a {kind} of uneven rows") from None
         got = f"a {type(value).__name__} that gives no array: {str(error).rstrip('.')!s:.200}"
         raise DataError(name, expected="numbers", got=got) from error
+
+
+def check_element_type(where: str, dtype: object) -> None:
+    """Raise UsageError unless `dtype` names an element type of numbers, as NumPy spells it or as one of its classes."""
+    try:
+        found = np.dtype(dtype)  # type: ignore[call-overload]
+    except (TypeError, ValueError, SyntaxError):
+        found = np.dtype(object)
+    if found.kind not in KINDS and found.name != "bfloat16":
+        expected = "dtype as the name of an element type, such as 'float32'"
+        raise UsageError(where, expected=expected, got=f"dtype={dtype!r:.60}")
 
 
 def check_whole_numbers(name: str, array: np.ndarray, size: int) -> None:

@@ -20,9 +20,10 @@ from types import CodeType, FrameType
 from typing import Any, ParamSpec, Protocol, TypeAlias, overload
 
 from netchu import engines, tensor
+from netchu.array_likes import plain_array
 from netchu.engines import Array
 from netchu.engines.types import Kind, fits, is_float
-from netchu.errors import NetchuError, ShapeError, TapeError, UsageError
+from netchu.errors import DataError, NetchuError, ShapeError, TapeError, UsageError
 from netchu.registry import is_netchus
 from netchu.tensor import Tensor, name_of, operations, to_array, unwrap, wrap
 
@@ -175,7 +176,7 @@ def operation(
         count = len(arguments) if variadic else len(names)
         inputs = arguments[:count]
         settings |= _by_name(name, others, arguments[count:])
-        given = _arrays(inputs, numbers)
+        given = _arrays(name, names, inputs, numbers)
         values = _of_types(given, types) if types else given
         array, derivatives = compute(values, settings)
         output = wrap(array)
@@ -193,9 +194,15 @@ def operation(
     return call
 
 
-def _arrays(inputs: tuple[Any, ...], numbers: bool) -> tuple[Array, ...]:
+def _arrays(operation: str, names: list[str], inputs: tuple[Any, ...], numbers: bool) -> tuple[Array, ...]:
     """The inputs as arrays; with `numbers`, a Python number beside one stays what it is."""
-    values = tuple(map(unwrap, inputs))
+    try:
+        values = tuple(map(unwrap, inputs))
+    except DataError:
+        for i, value in enumerate(inputs):
+            if not isinstance(value, Tensor):
+                plain_array(f"{operation}: {names[min(i, len(names) - 1)]}", value)  # the same, with its name
+        raise
     if not numbers or all(isinstance(value, (int, float)) for value in values):  # numbers alone: ops.add(1, 2)
         return tuple([value if hasattr(value, "dtype") else to_array(value) for value in values])
     return values
@@ -205,13 +212,18 @@ def _of_types(values: tuple[Array, ...], types: Types) -> tuple[Array, ...]:
     """The inputs, each of the type that `types` wants; the very same tuple if all are so already."""
     given = tuple([name_of(value.dtype) if hasattr(value, "dtype") else type(value) for value in values])
     wanted = types(*given)
-    whole = next((kind for kind in wanted if isinstance(kind, str) and "int" in kind), None)
-    if whole and any(type(value) is int and not fits(value, whole) for value in values):  # 300 beside bytes
+    if int in given and _is_too_large(values, wanted):  # 300 beside bytes
         return _of_types(tuple([to_array(value) if type(value) is int else value for value in values]), types)
     if wanted == given:
         return values
     asarray = engines.current().asarray
     return tuple([v if a == b else asarray(v, str(b)) for v, a, b in zip(values, given, wanted)])
+
+
+def _is_too_large(values: tuple[Array, ...], wanted: tuple[Kind, ...]) -> bool:
+    """Whether a Python number is none that the whole numbers beside it, of the type that is wanted, can be."""
+    whole = next((kind for kind in wanted if isinstance(kind, str) and "int" in kind), None)
+    return whole is not None and any(type(value) is int and not fits(value, whole) for value in values)
 
 
 def _towards(given: Array, value: Array, derivative: Derivative | None) -> Derivative | None:

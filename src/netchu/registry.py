@@ -357,7 +357,7 @@ class Registry(Generic[T]):
         """The class or function of that name; UsageError lists the right names if there is none."""
         if custom_objects and name in custom_objects:
             return custom_objects[name]
-        if _plain(name) not in self._plain:
+        if not isinstance(name, str) or _plain(name) not in self._plain:
             raise unknown_name(self.kind, name, self.names)
         return self._plain[_plain(name)]
 
@@ -381,7 +381,7 @@ class Registry(Generic[T]):
         if isinstance(identifier, str):
             found = self.find(identifier, custom_objects)
         if isinstance(found, type):
-            return found()
+            found = found()
         if callable(found) or isinstance(found, Configurable):
             return found
         raise unknown_name(self.kind, identifier, self.names)

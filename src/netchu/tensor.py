@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from netchu import engines
-from netchu.array_likes import plain_array
+from netchu.array_likes import check_element_type, plain_array
 from netchu.engines import Array, Shape, tracing
 from netchu.engines.types import fits, is_float
 from netchu.errors import EngineError, UsageError
@@ -296,6 +296,8 @@ def to_array(value: Any, dtype: str | None = None) -> Array:
 
     Whole numbers that int32 cannot hold become int64.
     """
+    if dtype is not None:
+        check_element_type("Tensor", dtype)
     if isinstance(value, Tensor):
         value = unwrap(value)
     elif not engines.current().owns(value):

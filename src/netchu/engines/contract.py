@@ -113,7 +113,7 @@ class Engine:
 
     name: str = ""
     runs_line_by_line = False
-    refusals: tuple[type[Exception], ...] = (IndexError, TypeError, ValueError)
+    refusals: tuple[type[Exception], ...] = (IndexError, OverflowError, TypeError, ValueError)
     functions: dict[str, Any]
 
     def __deepcopy__(self, memo: Any) -> Engine:

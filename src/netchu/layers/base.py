@@ -146,7 +146,7 @@ class Layer(Configurable):
             regularizer: what its size adds to the loss; a name, a Regularizer or a function of the weight.
             constraint: what it is put through after each step; a name, a Constraint or a function of the weight.
         """
-        dtype, shape = dtype or self.dtype, checked_shape("add_weight", () if shape is None else shape)
+        dtype, shape = checked_dtype("add_weight", dtype or self.dtype), checked_shape("add_weight", shape)
         if initializer is None:
             initializer = "glorot_uniform" if "float" in dtype else "zeros"
         if _shapes_only.get():

@@ -27,6 +27,7 @@ def categorical_crossentropy(
     y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Tensor:
     """`-sum(y * log(p))` for one-hot `y`, smoothed first: `y * (1 - s) + s / classes`."""
+    check_numbers("categorical_crossentropy", 0, 1, label_smoothing=label_smoothing)
     y_pred = ops.convert_to_tensor(y_pred)
     if label_smoothing:
         y_true = ops.cast(ops.convert_to_tensor(y_true), y_pred.dtype)
@@ -38,6 +39,7 @@ def binary_crossentropy(
     y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Tensor:
     """The mean over `axis` of `-y * log(p) - (1 - y) * log(1 - p)`, `y` smoothed first: `y * (1 - s) + s / 2`."""
+    check_numbers("binary_crossentropy", 0, 1, label_smoothing=label_smoothing)
     y_true, y_pred = same_rank(y_true, y_pred)
     if label_smoothing:
         y_true = y_true * (1 - label_smoothing) + 0.5 * label_smoothing
@@ -60,6 +62,7 @@ def categorical_focal_crossentropy(
     References:
         Lin, Goyal, Girshick, He, Dollar, "Focal loss for dense object detection" (2017).
     """
+    check_numbers("categorical_focal_crossentropy", 0, 1, label_smoothing=label_smoothing)
     y_true, y_pred = same_rank(y_true, y_pred)
     if label_smoothing:
         y_true = y_true * (1 - label_smoothing) + label_smoothing / y_pred.shape[axis]
@@ -86,6 +89,7 @@ def binary_focal_crossentropy(
     References:
         Lin, Goyal, Girshick, He, Dollar, "Focal loss for dense object detection" (2017).
     """
+    check_numbers("binary_focal_crossentropy", 0, 1, label_smoothing=label_smoothing)
     y_true, y_pred = same_rank(y_true, y_pred)
     if label_smoothing:
         y_true = y_true * (1 - label_smoothing) + 0.5 * label_smoothing

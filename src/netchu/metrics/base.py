@@ -61,8 +61,9 @@ class Metric(Configurable):
             name: for messages and checkpoints.
         """
         first = initializers.get("zeros" if initializer is None else initializer)
-        shape = checked_shape("add_variable", () if shape is None else shape)
-        variable = Variable(first(shape, dtype or self.dtype), trainable=False, name=name)
+        shape = checked_shape("add_variable", shape)
+        dtype = checked_dtype("add_variable", dtype or self.dtype)
+        variable = Variable(first(shape, dtype), trainable=False, name=name)
         self._own_weights.append(variable)
         return variable
 

@@ -7,12 +7,17 @@ from typing import Any
 import numpy as np
 
 from netchu import engines
-from netchu.arguments import axis_among, check_whole
+from netchu.arguments import axis_among, check_whole, checked_shape, is_whole
+from netchu.array_likes import check_element_type, plain_array
 from netchu.engines import Array, Shape, xp
 from netchu.engines.types import Kind, common_type
+from netchu.errors import ShapeError, UsageError
 from netchu.ops.crossentropy import one_hot_rows
 from netchu.tape import Result, operation
 from netchu.tensor import Tensor, as_tensor, to_array, unwrap, wrap
+
+MOST_NUMBERS = 2**40
+"""Of an `arange`: more than any memory holds."""
 
 
 def convert_to_tensor(x: Any, dtype: str | None = None) -> Tensor:
@@ -37,17 +42,26 @@ def shape(x: Any) -> Shape:
 
 def zeros(shape: Shape, dtype: str | None = None) -> Tensor:
     """A Tensor full of 0; float32 unless `dtype` is given."""
-    return Tensor(np.zeros(shape, dtype=dtype or "float32"))
+    return _filled("zeros", shape, 0, dtype)
 
 
 def ones(shape: Shape, dtype: str | None = None) -> Tensor:
     """A Tensor full of 1; float32 unless `dtype` is given."""
-    return Tensor(np.ones(shape, dtype=dtype or "float32"))
+    return _filled("ones", shape, 1, dtype)
 
 
 def full(shape: Shape, fill_value: float, dtype: str | None = None) -> Tensor:
     """A Tensor full of `fill_value`; float32 unless `dtype` is given."""
-    return Tensor(np.full(shape, fill_value, dtype=dtype or "float32"))
+    return _filled("full", shape, fill_value, dtype)
+
+
+def _filled(where: str, shape: Shape | int, fill_value: Any, dtype: str | None) -> Tensor:
+    shape = checked_shape(where, (shape,) if is_whole(shape) else shape)
+    check_element_type(where, dtype or "float32")
+    value = plain_array(f"{where}: fill_value", fill_value)
+    if value.ndim > len(shape) or any(n not in (1, m) for n, m in zip(value.shape[::-1], shape[::-1])):
+        raise ShapeError(where, expected=f"a fill_value that fits shape={shape}", got=f"fill_value.shape={value.shape}")
+    return Tensor(np.full(shape, value, dtype=dtype or "float32"))
 
 
 def arange(start: float, stop: float | None = None, step: float = 1, dtype: str | None = None) -> Tensor:
@@ -55,8 +69,17 @@ def arange(start: float, stop: float | None = None, step: float = 1, dtype: str 
 
     Unless `dtype` is given, float32 if one of the three is a fraction, else int32; arrays and Tensors keep their type.
     """
+    given = {"start": start, "stop": stop, "step": step}
+    for name, number in given.items():
+        value = plain_array(f"arange: {name}", 0 if number is None and name == "stop" else number)
+        if value.ndim or not np.isfinite(value) or (name == "step" and value == 0):
+            expected = f"{name} as a finite number{' other than 0' if name == 'step' else ''}"
+            raise UsageError("arange", expected=expected, got=f"{name}={number!r:.60}")
     numbers = (0, start, step) if stop is None else (start, stop, step)
     bounds = [number.numpy() if isinstance(number, Tensor) else number for number in numbers]
+    if (float(bounds[1]) - float(bounds[0])) / float(bounds[2]) > MOST_NUMBERS:
+        got = ", ".join(f"{name}={number!r:.60}" for name, number in given.items())
+        raise UsageError("arange", expected=f"at most {MOST_NUMBERS} numbers", got=got)
     kinds: list[Kind] = [str(n.dtype) if hasattr(n, "dtype") else type(n) for n in bounds]
     common = common_type(*kinds)
     return Tensor(np.arange(*bounds), dtype=dtype or ("int32" if common == "bool" else common))

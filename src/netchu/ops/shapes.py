@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from netchu import engines
-from netchu.arguments import axis_among, is_whole, whole_numbers
+from netchu.arguments import axis_among, checked_list, is_whole, whole_numbers
 from netchu.engines import Array, Shape, xp
 from netchu.engines.types import Kind, alike
 from netchu.errors import ShapeError, UsageError
@@ -119,7 +119,7 @@ def _concatenate(*xs: Array, axis: int) -> Result:
 
 def concatenate(xs: Sequence[Array], axis: int = 0) -> Tensor:
     """The arrays one after the other along `axis`; their other axes must agree."""
-    return _concatenate(*xs, axis=axis)
+    return _concatenate(*checked_list("concatenate", xs=xs), axis=axis)
 
 
 @operation(types=alike, numbers=False)
@@ -132,7 +132,7 @@ def _stack(*xs: Array, axis: int) -> Result:
 
 def stack(x: Sequence[Array], axis: int = 0) -> Tensor:
     """Arrays of one shape, laid along a new axis."""
-    return _stack(*x, axis=axis)
+    return _stack(*checked_list("stack", x=x), axis=axis)
 
 
 # --- choosing elements -----------------------------------------------------------------------------------------------

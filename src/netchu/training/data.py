@@ -38,7 +38,7 @@ def checked_arrays(
         DataError, ShapeError: see `checks.check_training_data`.
     """
     named = {"x": x, "y": y, "sample_weight": sample_weight}
-    arrays = {name: as_array(a, name) for name, a in named.items() if a is not None}
+    arrays = {name: as_array(a, name) for name, a in named.items() if a is not None or name == "x"}
     checks.check_training_data(where, model, arrays, finite=finite)
     return arrays
 

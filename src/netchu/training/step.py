@@ -135,7 +135,8 @@ class Learner(Layer):
 
     def get_metrics_result(self) -> Logs:
         """The loss and the metrics so far, by name."""
-        return {m.name: returned(f"{type(m).__name__}.result", "a number", m.result()) for m in self.metrics}
+        metrics = self._traced.metrics_of(self)
+        return {m.name: returned(f"{type(m).__name__}.result", "a number", m.result()) for m in metrics}
 
     # --- compile -----------------------------------------------------------------------------------------------------
 
