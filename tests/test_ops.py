@@ -125,6 +125,10 @@ FORMULAS: list[tuple[Any, Any]] = [
     (ops.full((2,), 7.0), np.full(2, 7.0, "float32")),
     (ops.arange(5), np.arange(5, dtype="int32")),
     (ops.arange(2, 9, 3), np.arange(2, 9, 3, dtype="int32")),
+    (ops.arange(2, 5, None), np.arange(2, 5, dtype="int32")),
+    (ops.arange(Tensor(3)), np.arange(3, dtype="int32")),
+    (ops.zeros(2), np.zeros(2, "float32")),
+    (ops.full((2, 2), [1.0, 2.0]), np.full((2, 2), [1, 2], "float32")),
 ]
 
 

@@ -339,9 +339,9 @@ class Layer(Configurable):
             named |= {f"{prefix}/{key}": variable for key, variable in layer._named_state().items()}
         return named
 
-    def _streams(self) -> list[Stream]:
+    def streams(self) -> list[Stream]:
         """The random streams of the layer, then those of the layers it holds."""
-        return [*self._parts(Stream), *(stream for layer in self.sublayers for stream in layer._streams())]
+        return [*self._parts(Stream), *(stream for layer in self.sublayers for stream in Layer.streams(layer))]
 
     @property
     def metrics_variables(self) -> list[Variable]:

@@ -64,11 +64,12 @@ def _filled(where: str, shape: Shape | int, fill_value: Any, dtype: str | None) 
     return Tensor(np.full(shape, value, dtype=dtype or "float32"))
 
 
-def arange(start: float, stop: float | None = None, step: float = 1, dtype: str | None = None) -> Tensor:
-    """start, start + step, ... below stop (0, 1, ... below start when there is no stop).
+def arange(start: float, stop: float | None = None, step: float | None = 1, dtype: str | None = None) -> Tensor:
+    """start, start + step, ... below stop (0, 1, ... below start when there is no stop); a step of None is 1.
 
     Unless `dtype` is given, float32 if one of the three is a fraction, else int32; arrays and Tensors keep their type.
     """
+    step = 1 if step is None else step
     given = {"start": start, "stop": stop, "step": step}
     for name, number in given.items():
         value = plain_array(f"arange: {name}", 0 if number is None and name == "stop" else number)

@@ -115,7 +115,7 @@ class Keeper(Saver):
             variable.assign(arrays[name])
         random.restore(*about["random"])
         self.data.stream = tuple(about["data_stream"])
-        for stream, (seed, number) in zip(model._streams(), about["streams"]):
+        for stream, (seed, number) in zip(type(model).streams(model), about["streams"]):
             stream.seed, stream.stream = seed, number
         model.forget_traced_steps()  # seeds and streams are constants of a traced step
         for callback, state in zip(self.stateful, about["callbacks"]):
@@ -178,7 +178,7 @@ class Keeper(Saver):
             "engine": _engine(),
             "random": random.state(),
             "data_stream": self.data.stream,
-            "streams": [(stream.seed, stream.stream) for stream in self.model._streams()],
+            "streams": [(stream.seed, stream.stream) for stream in type(self.model).streams(self.model)],
             "callbacks": [callback.get_state() for callback in self.stateful] if states is None else states,
         }
         self.folder.save(at.updates, about, arrays)
